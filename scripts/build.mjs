@@ -1,0 +1,60 @@
+// npm run build: the add-on, the WebAssembly core, the command line, the viewer. `node scripts/build.mjs addon wasm`
+// builds only those. What is newer than its sources is left alone.
+import { existsSync } from "node:fs";
+import path from "node:path";
+import { compiler, newest, root, run, seconds, version } from "./lib.mjs";
+
+const bin = (name) => path.join(root, "node_modules", ".bin", name);
+
+const parts = {
+  addon: {
+    output: "build/Release/attnscope.node",
+    sources: ["native/CMakeLists.txt", "native/core", "native/host", "native/bind/node"],
+    async build() {
+      if (!(await compiler())) return { code: 3, output: "no C++ compiler found (Debian: apt-get install g++)" };
+      if (!(await version("cmake"))) return { code: 3, output: "no CMake found (Debian: apt-get install cmake make)" };
+      return run(bin("cmake-js"), ["compile", "-d", "native", "-O", path.join(root, "build"), "--parallel", "2"], { quiet: true });
+    },
+  },
+  wasm: {
+    output: "build/wasm/attnscope.wasm",
+    sources: ["native/core", "native/bind/wasm"],
+    build: () => run("node", ["native/bind/wasm/build.mjs"], { quiet: true }),
+  },
+  cli: {
+    output: "dist/cli/attnscope.js",
+    sources: ["capture", "data", "native/engine.ts", "native/bind", "vite.cli.config.ts", "package.json"],
+    build: () => run(bin("vite"), ["build", "-c", "vite.cli.config.ts", "--logLevel", "warn"], { quiet: true }),
+  },
+  app: {
+    output: "dist/app/index.html",
+    needs: ["wasm"],
+    sources: ["app", "data", "native/engine.ts", "native/bind/wasm", "vite.config.ts", "package.json"],
+    build: () => run(bin("vite"), ["build", "--logLevel", "warn"], { quiet: true }),
+  },
+};
+
+const notSource = (file) => /\.(arrow|safetensors|md)$/.test(file);
+
+async function build(name) {
+  const part = parts[name];
+  const output = newest([part.output]);
+  if (existsSync(path.join(root, part.output)) && output >= newest(part.sources, notSource) && output >= newest((part.needs ?? []).map((n) => parts[n].output)))
+    return { name, code: 0, fresh: true };
+  const start = performance.now();
+  const { code, output: text } = await part.build();
+  if (code === 0 && !existsSync(path.join(root, part.output))) return { name, code: 1, text: `${text}\n${part.output} was not written` };
+  console.log(code === 0 ? `built ${name.padEnd(6)} ${seconds(start)}` : `could not build ${name}: ${text}`);
+  return { name, code };
+}
+
+const wanted = process.argv.slice(2);
+for (const name of wanted) if (!parts[name]) { console.error(`unknown part ${name}; known: ${Object.keys(parts).join(", ")}`); process.exit(1); }
+const names = wanted.length ? wanted : Object.keys(parts);
+
+// The add-on and the WebAssembly core do not need each other: both cores of a small machine are used.
+const first = await Promise.all(names.filter((n) => n === "addon" || n === "wasm").map(build));
+const rest = [];
+for (const name of names.filter((n) => n === "cli" || n === "app")) rest.push(await build(name));
+const failed = [...first, ...rest].filter((r) => r.code !== 0);
+process.exit(failed.length ? Math.max(...failed.map((r) => r.code)) : 0);

@@ -1,0 +1,48 @@
+// Shared by the scripts that package.json calls. Plain JavaScript on Node's own modules: it runs before anything is installed.
+import { spawn } from "node:child_process";
+import { readdirSync, statSync } from "node:fs";
+import path from "node:path";
+import { fileURLToPath } from "node:url";
+
+export const root = path.dirname(path.dirname(fileURLToPath(import.meta.url)));
+
+/** Newest modification time (ms) of the files under `paths`, relative to the root; 0 when none exists. */
+export function newest(paths, skip = () => false) {
+  let latest = 0;
+  for (const relative of paths) {
+    const full = path.join(root, relative);
+    const stat = statSync(full, { throwIfNoEntry: false });
+    if (!stat || skip(relative)) continue;
+    const children = stat.isDirectory() ? readdirSync(full).map((name) => path.join(relative, name)) : [];
+    latest = Math.max(latest, stat.isDirectory() ? newest(children, skip) : stat.mtimeMs);
+  }
+  return latest;
+}
+
+/** Runs a command in the root; resolves to its exit code and output. `quiet` keeps the output for the caller. */
+export function run(command, args, { quiet = false, env = {}, cwd = root } = {}) {
+  return new Promise((resolve) => {
+    const child = spawn(command, args, {
+      cwd, env: { ...process.env, ...env }, stdio: quiet ? ["ignore", "pipe", "pipe"] : "inherit",
+      shell: process.platform === "win32",
+    });
+    let output = "";
+    child.stdout?.on("data", (chunk) => (output += chunk));
+    child.stderr?.on("data", (chunk) => (output += chunk));
+    child.on("error", (error) => resolve({ code: 127, output: String(error) }));
+    child.on("close", (code) => resolve({ code: code ?? 1, output }));
+  });
+}
+
+/** First line of `command --version`, or null when it is not there. */
+export async function version(command) {
+  const { code, output } = await run(command, ["--version"], { quiet: true });
+  return code === 0 ? output.split("\n")[0] : null;
+}
+
+export async function compiler() {
+  for (const name of [process.env.CXX, "c++", "g++", "clang++"]) if (name && (await version(name))) return name;
+  return null;
+}
+
+export const seconds = (since) => `${((performance.now() - since) / 1000).toFixed(1)} s`;
