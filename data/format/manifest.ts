@@ -59,8 +59,11 @@ export const manifestSchema = z.object({
   tokenizer: z.object({ sha256: z.string() }),
   attention: z.object({ scale: z.number(), window: count.nullable(), rope: ropeSchema }),
   prompt: z.object({ name: z.string(), answer: z.string().nullable() }),
-  /** prompt + decode = total; total is the side of the map. decode counts steps really taken once the run ended. */
-  tokens: z.object({ prompt: count, decode: count, total: count }),
+  /**
+   * prompt + decode = total; total is the side of the map. decode counts steps really taken once the run ended; planned
+   * is prompt plus the steps asked for, the side of the pyramid's grid, and stays as it was when a decode is cut short.
+   */
+  tokens: z.object({ prompt: count, decode: count, total: count, planned: count }),
   settings: settingsSchema,
   /** Layers whose tables are all closed, by segment. */
   layersDone: z.object({ prefill: count, decode: count }),

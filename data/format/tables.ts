@@ -173,6 +173,8 @@ export const TABLES: Readonly<Record<TableName, TableSpec>> = {
 /** Rows of one head per record batch; every head starts a new batch (pyramid: one tile a batch; others: one batch). */
 export const ROWS_PER_BATCH: Readonly<Partial<Record<TableName, number>>> = {
   rows: 65_536, marginals: 65_536, kv: 65_536, pages: 4_096, qPooled: 4_096, q: 4_096, k: 4_096, v: 4_096, pyramid: 1,
+  // 4 MiB at a vocabulary of 128K.
+  logits: 8,
 };
 
 /** Path of a table inside a capture, "/"-separated. Only vectors/ holds 16-bit values. */
@@ -182,4 +184,13 @@ export function tablePath(table: TableName, segment?: Segment, layerIndex?: numb
   if (segment === undefined || layerIndex === undefined) return `${table}.arrow`;
   const folder = `${segment}/${String(layerIndex).padStart(3, "0")}`;
   return table === "q" || table === "k" || table === "v" ? `vectors/${folder}/${table}.arrow` : `${folder}/${table}.arrow`;
+}
+
+/** Tables that a complete run also stores once for all layers (one layer a record batch), for a fast first picture. */
+export const MERGED_TABLES = ["heads", "thumbs"] as const;
+export type MergedTable = (typeof MERGED_TABLES)[number];
+
+/** Path of a merged table; its manifest entry has layer null. */
+export function mergedPath(table: MergedTable, segment: Segment): string {
+  return segment === "prefill" ? `${table}.arrow` : `decode/${table}.arrow`;
 }

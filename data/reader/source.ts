@@ -1,0 +1,28 @@
+/**
+ * Where bytes come from: a served folder, picked or dropped files, a zip, memory, or (in capture/) a file handle.
+ * Everything above this file reads ranges and never a whole data file.
+ */
+export interface ByteSource {
+  /** Path inside its folder, for messages. */
+  readonly name: string;
+  /** Bytes of the whole file. Throws AttnscopeError E_FILE_MISSING where it is gone. */
+  size(signal?: AbortSignal): Promise<number>;
+  /**
+   * Bytes [offset, offset + length), fewer where the file ends before. The result may be a view into shared memory: do
+   * not write to it. Rejects with signal.reason when aborted.
+   */
+  read(offset: number, length: number, signal?: AbortSignal): Promise<Uint8Array>;
+}
+
+export interface Folder {
+  /** What a person calls it: a URL, a folder's or a zip's name. */
+  readonly label: string;
+  /** Path is relative and "/"-separated. Throws AttnscopeError E_FILE_MISSING where there is no such file. */
+  open(path: string): Promise<ByteSource>;
+  exists(path: string): Promise<boolean>;
+}
+
+/** Whole content of a small file (manifest, journal). */
+export async function readAll(source: ByteSource, signal?: AbortSignal): Promise<Uint8Array> {
+  return source.read(0, await source.size(signal), signal);
+}
