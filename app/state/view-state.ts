@@ -12,7 +12,12 @@ export interface ViewState {
   sort: "layer" | "ascending" | "descending";
   /** Marginal drawn beside the rows. */
   rowMarginal: "entropy" | "sink_mass" | "local_mass" | "top1_mass" | "coverage_95";
+  /** Heads as real thumbnails, or as one colour each by the metric. */
+  gridView: "thumbs" | "metric";
+  /** KV page: tensor of the channel strip and the histogram, statistic of the strip, visible tokens (null: all). */
   kvTensor: "k" | "v";
+  channelStat: "mean" | "absmax" | "variance";
+  kvTokens: { begin: number; end: number } | null;
   rail: boolean;
   theme: "system" | "light" | "dark";
 }
@@ -20,5 +25,6 @@ export interface ViewState {
 export const DEFAULT_VIEW: ViewState = {
   page: "home", layer: 0, head: 0, window: null, pooling: "mean",
   colour: { scale: "log", low: 1e-5, high: 1, map: "default" },
-  metric: "entropy", sort: "layer", rowMarginal: "entropy", kvTensor: "k", rail: true, theme: "system",
+  metric: "entropy", sort: "layer", rowMarginal: "entropy", gridView: "thumbs",
+  kvTensor: "k", channelStat: "absmax", kvTokens: null, rail: true, theme: "system",
 };

@@ -1,0 +1,32 @@
+import type { ViewState } from "./view-state.ts";
+
+/** Where a key of the view is kept: in the link, in this browser tab, or nowhere. */
+export type Persistence = "url" | "session" | "never";
+
+/** A key that is missing here does not compile. */
+export const PERSIST = {
+  page: "url",
+  layer: "url",
+  head: "url",
+  window: "url",
+  pooling: "url",
+  colour: "url",
+  metric: "url",
+  sort: "url",
+  rowMarginal: "url",
+  gridView: "url",
+  kvTensor: "url",
+  channelStat: "url",
+  kvTokens: "url",
+  rail: "url",
+  // The reader of a link chooses light or dark, not its author.
+  theme: "session",
+} as const satisfies Record<keyof ViewState, Persistence>;
+
+type KeysKept<P extends Persistence> = { [K in keyof ViewState]: (typeof PERSIST)[K] extends P ? K : never }[keyof ViewState];
+
+export type UrlKey = KeysKept<"url">;
+export type SessionKey = KeysKept<"session">;
+
+export const SESSION_KEYS = (Object.keys(PERSIST) as (keyof ViewState)[]).filter((key): key is SessionKey => PERSIST[key] === "session");
+export const URL_KEYS = (Object.keys(PERSIST) as (keyof ViewState)[]).filter((key): key is UrlKey => PERSIST[key] === "url");
