@@ -20,6 +20,7 @@ struct ReduceConfig {
 struct RowStats {
   std::vector<float> entropy;                // nats
   std::vector<float> sink_mass, local_mass;  // share of 1
+  std::vector<float> previous_mass;          // p on the key before the query; 0 for query 0
   std::vector<float> top1_mass;              // largest p of the row
   std::vector<std::uint32_t> top1_key;       // its key; ties go to the lowest index
   std::vector<std::uint32_t> coverage_90, coverage_95, coverage_99;  // upper bound of the keys needed for that mass

@@ -21,7 +21,19 @@ struct RopeConfig {
 /// head_dim / 2 inverse frequencies in radians per token.
 Result<std::vector<float>> inverse_frequencies(const RopeConfig& config, std::size_t head_dim);
 
-/// Rotates row r by position first_position + r. cos and sin are computed in fp32 from fp32 angles, as transformers does.
+/// cos and sin of every angle of `count` consecutive positions, [count][head_dim / 2]: computed once, shared by all heads.
+/// Angles are fp32 products of position and inverse frequency, as in transformers.
+struct Rotations {
+  std::uint32_t first_position = 0;
+  std::size_t count = 0, half = 0;
+  std::vector<float> cos, sin;
+};
+Rotations make_rotations(std::uint32_t first_position, std::size_t count, std::span<const float> inverse_frequencies);
+
+/// Rotates row r by position first_position + r, which `rotations` must cover.
+void apply_rope(MutableRows rows, std::uint32_t first_position, const Rotations& rotations);
+
+/// The same for a single use: makes the rotations of its rows itself.
 void apply_rope(MutableRows rows, std::uint32_t first_position, std::span<const float> inverse_frequencies);
 
 }  // namespace attnscope
