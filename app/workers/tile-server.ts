@@ -1,0 +1,69 @@
+import type { Capture } from "../../data/reader/capture-types.ts";
+import { AttnscopeError } from "../../data/errors.ts";
+import { NativeError, type CoreEngine } from "../../native/engine.ts";
+import type { TileAddress } from "../tiles/tile.ts";
+import { computeTile, type YieldTask } from "./compute.ts";
+import { headMarginals } from "./head-marginals.ts";
+import { pairValue } from "./pair-value.ts";
+import { transferables, type FromWorker, type ToWorker } from "./protocol.ts";
+import { storedTile } from "./stored.ts";
+
+export interface TileServerOptions {
+  /** Resolves once the capture is open and the engine loaded; calls wait for it. */
+  ready: Promise<{ capture: Capture; engine: CoreEngine }>;
+  post(message: FromWorker, transfer: ArrayBuffer[]): void;
+  yieldTask: YieldTask;
+}
+
+/** The worker without the worker: takes messages, answers through `post`. Computes one tile at a time; reads overlap. */
+export class TileServer {
+  private readonly running = new Map<number, AbortController>();
+  private computing: Promise<unknown> = Promise.resolve();
+
+  constructor(private readonly options: TileServerOptions) {}
+
+  receive(message: ToWorker): void {
+    if (message.type === "abort") this.running.get(message.id)?.abort();
+    else void this.call(message);
+  }
+
+  private async call(message: Extract<ToWorker, { type: "call" }>): Promise<void> {
+    const controller = new AbortController();
+    this.running.set(message.id, controller);
+    try {
+      const result = await this.answer(message, controller.signal);
+      this.options.post({ id: message.id, ok: true, result }, transferables(result));
+    } catch (error) {
+      this.options.post({ id: message.id, ok: false, error: describe(error) }, []);
+    } finally {
+      this.running.delete(message.id);
+    }
+  }
+
+  private async answer({ method, args }: Extract<ToWorker, { type: "call" }>, signal: AbortSignal) {
+    const { capture, engine } = await this.options.ready;
+    signal.throwIfAborted();
+    if (method === "marginals") return headMarginals(capture, args.layer, args.head, signal);
+    if (method === "value") {
+      const { layer, head, query, key } = args as { layer: number; head: number; query: number; key: number };
+      return pairValue(capture, engine, layer, head, query, key, signal);
+    }
+    const address = args as TileAddress;
+    const base = capture.levels(address.layer, address.head).at(-1)?.cell ?? Infinity;
+    if (address.cell >= base) return storedTile(capture, engine, address, signal);
+    return this.alone(() => computeTile(capture, engine, address, this.options.yieldTask, signal), signal);
+  }
+
+  /** Runs after every computation asked for before it; one that was aborted while waiting never starts. */
+  private alone<T>(work: () => Promise<T>, signal: AbortSignal): Promise<T> {
+    const turn = this.computing.then(() => { signal.throwIfAborted(); return work(); });
+    this.computing = turn.catch(() => undefined);
+    return turn;
+  }
+}
+
+function describe(error: unknown): { name: string; code: string; message: string } {
+  if (error instanceof AttnscopeError || error instanceof NativeError) return { name: error.name, code: error.code, message: error.message };
+  const { name, message } = error instanceof Error ? error : { name: "Error", message: String(error) };
+  return { name, code: name === "AbortError" ? "E_ABORTED" : "E_TILE_WORKER", message };
+}
