@@ -14,8 +14,8 @@ export const SHELL_ACTIONS: readonly Action[] = [
   { id: "heads.up", label: "Layer above", group: "Heads", keys: ["Alt+ArrowUp"], when: opened, run: stepHead(-1, 0) },
   { id: "heads.down", label: "Layer below", group: "Heads", keys: ["Alt+ArrowDown"], when: opened, run: stepHead(1, 0) },
   {
-    id: "heads.view", label: "Thumbnails or metric colours", group: "Heads", keys: ["KeyT"], when: opened,
-    run: ({ store }) => store.set(({ gridView }) => ({ gridView: gridView === "thumbs" ? "metric" : "thumbs" })),
+    id: "heads.view", label: "Heads as thumbnails, metric colours, table", group: "Heads", keys: ["KeyT"], when: opened,
+    run: ({ store }) => store.set(({ gridView }) => ({ gridView: gridView === "thumbs" ? "metric" : gridView === "metric" ? "table" : "thumbs" })),
   },
   {
     id: "heads.sort", label: "Sort by metric: layers, most first, least first", group: "Heads", keys: ["KeyR"], when: opened,

@@ -21,7 +21,7 @@ export const VIEW_SCHEMA = z.object({
   metric: name,
   sort: z.enum(["layer", "ascending", "descending"]),
   rowMarginal: z.enum(["entropy", "sink_mass", "local_mass", "top1_mass", "coverage_95"]),
-  gridView: z.enum(["thumbs", "metric"]),
+  gridView: z.enum(["thumbs", "metric", "table"]),
   kvTensor: z.enum(["k", "v"]),
   channelStat: z.enum(["mean", "absmax", "variance"]),
   kvTokens: z.object({ begin: index, end: index }).refine((range) => range.begin < range.end, "begin must be below end").nullable(),

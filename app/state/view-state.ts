@@ -12,8 +12,8 @@ export interface ViewState {
   sort: "layer" | "ascending" | "descending";
   /** Marginal drawn beside the rows. */
   rowMarginal: "entropy" | "sink_mass" | "local_mass" | "top1_mass" | "coverage_95";
-  /** Heads as real thumbnails, or as one colour each by the metric. */
-  gridView: "thumbs" | "metric";
+  /** Heads as real thumbnails, as one colour each by the metric, or (home) as a table of every statistic. */
+  gridView: "thumbs" | "metric" | "table";
   /** KV page: tensor of the channel strip and the histogram, statistic of the strip, visible tokens (null: all). */
   kvTensor: "k" | "v";
   channelStat: "mean" | "absmax" | "variance";
