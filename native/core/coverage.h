@@ -1,0 +1,79 @@
+// How many keys hold a given share of a row's mass: an upper bound from a 64-bin logarithmic histogram of p.
+#pragma once
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <cstdint>
+
+#include "simd.h"
+
+namespace attnscope {
+
+/// Bins are the upper bits of p as a float, exponent and first mantissa bit: two bins an octave ([1, 1.5) and [1.5, 2)
+/// times a power of two), from 1.5 * 2^-32 up to 1. A bin is one 64-bit word, so that a key costs one addition: its key
+/// count above bit 43, below it the sum of the 22 mantissa bits that the bin's number does not fix. Nothing is rounded: count
+/// and mass are exact for the fp32 p, up to 2^21 keys.
+class CoverageHistogram {
+ public:
+  void clear(std::uint32_t visible_keys) {
+    std::fill(std::begin(words_), std::end(words_), 0);
+    visible_ = visible_keys;
+    threshold_ = std::max(0.001f / static_cast<float>(visible_keys), 0x1.8p-32f);
+  }
+
+  /// Adds 8 values. All of them are skipped where none reaches 0.001 / visible keys: such values hold less than 0.001 of
+  /// the row together, so the others still reach any share up to 0.99. Skipping can only raise the bound.
+  ATTNSCOPE_INLINE void add(const float* p) {
+    if (!simd::any(simd::load(p) >= simd::splat(threshold_))) return;
+    for (std::size_t i = 0; i < simd::lanes; ++i) {
+      const auto bits = std::bit_cast<std::uint32_t>(p[i]);
+      const std::uint32_t bin = std::max(bits >> low_bits, below_range);
+      words_[bin - below_range] += one_key + (bits & low_mask);
+    }
+  }
+
+  /// An upper bound of the smallest number of keys whose p sum to `share`.
+  ///
+  /// Going down from the largest p, whole bins are taken while they do not reach the target. In the bin that does, with c keys of
+  /// mass m, the k largest have a mean of at least m / c, so k = ceil(missing * c / m) of them hold what is missing. The set
+  /// so described reaches the target, hence the smallest set is no larger. Where the histogram does not reach it (values below
+  /// the threshold were left out), all visible keys are a bound.
+  /// The target is raised by 2e-5 of itself, the largest relative error of an fp32 p (scores of 50 nats, 1 unit in the
+  /// last place per product), so that the bound holds for the exact p as well.
+  std::uint32_t bound(double share) const {
+    const double target = share * (1 + 2e-5);
+    double mass = 0;
+    std::uint64_t keys = 0;
+    for (std::uint32_t slot = slots - 1; slot > 0; --slot) {
+      const std::uint64_t count = words_[slot] >> count_shift;
+      if (count == 0) continue;
+      const double bin_mass = mass_of(slot, count);
+      if (mass + bin_mass >= target) {
+        const double needed = std::ceil((target - mass) * static_cast<double>(count) / bin_mass);
+        return static_cast<std::uint32_t>(keys + std::min(count, static_cast<std::uint64_t>(std::max(needed, 1.0))));
+      }
+      mass += bin_mass;
+      keys += count;
+    }
+    return visible_;
+  }
+
+ private:
+  static constexpr int low_bits = 22, count_shift = 43;
+  static constexpr std::uint32_t low_mask = (1u << low_bits) - 1;
+  static constexpr std::uint64_t one_key = std::uint64_t{1} << count_shift;
+  static constexpr std::uint32_t slots = 65;          // slot 0 takes what lies below the range and is never read
+  static constexpr std::uint32_t below_range = 190;   // upper bits of the values just below 1.5 * 2^-32
+  std::uint64_t words_[slots];
+  std::uint32_t visible_ = 0;
+  float threshold_ = 0;
+
+  double mass_of(std::uint32_t slot, std::uint64_t count) const {
+    const std::uint32_t bin = slot + below_range;
+    const std::uint64_t lower_edge = (std::uint64_t{2} + (bin & 1)) << low_bits;  // mantissa with its leading 1
+    const std::uint64_t mantissas = count * lower_edge + (words_[slot] & (one_key - 1));
+    return std::ldexp(static_cast<double>(mantissas), static_cast<int>(bin >> 1) - 127 - 23);
+  }
+};
+
+}  // namespace attnscope

@@ -1,0 +1,43 @@
+#include <new>
+#include <vector>
+
+#include "attention.h"
+
+namespace attnscope {
+namespace {
+
+constexpr std::align_val_t cache_line{64};
+
+struct Buffer {
+  float* data = nullptr;
+  std::size_t capacity = 0;
+};
+
+}  // namespace
+
+struct Scratch::Impl {
+  std::vector<Buffer> buffers;
+
+  ~Impl() {
+    for (Buffer& b : buffers) ::operator delete(b.data, cache_line);
+  }
+};
+
+Scratch::Scratch() : impl_(std::make_unique<Impl>()) {}
+Scratch::~Scratch() = default;
+Scratch::Scratch(Scratch&&) noexcept = default;
+Scratch& Scratch::operator=(Scratch&&) noexcept = default;
+
+float* Scratch::floats(int slot, std::size_t count) {
+  auto& buffers = impl_->buffers;
+  if (buffers.size() <= static_cast<std::size_t>(slot)) buffers.resize(slot + 1);
+  Buffer& b = buffers[slot];
+  if (b.capacity < count) {
+    ::operator delete(b.data, cache_line);
+    b.data = static_cast<float*>(::operator new(count * sizeof(float), cache_line));
+    b.capacity = count;
+  }
+  return b.data;
+}
+
+}  // namespace attnscope

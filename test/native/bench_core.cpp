@@ -1,0 +1,64 @@
+// Speed of both passes on one thread: random queries, keys and values give diffuse rows, the hardest case for pass 2.
+// g++ -std=c++20 -O3 -march=native -Inative/core test/native/bench_core.cpp native/core/*.cpp -o bench_core && ./bench_core
+#include <chrono>
+#include <cmath>
+#include <cstdio>
+#include <random>
+#include <vector>
+
+#include "attention.h"
+#include "reduce.h"
+
+using namespace attnscope;
+
+namespace {
+
+double seconds_of(auto&& work) {
+  const auto start = std::chrono::steady_clock::now();
+  work();
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+void measure(std::uint32_t tokens, std::size_t dim, float spread) {
+  std::mt19937 random(1);
+  std::normal_distribution<float> normal;
+  std::vector<float> q(tokens * dim), k(tokens * dim), v(tokens * dim), out(tokens * dim), lse(tokens);
+  for (auto* x : {&q, &k, &v})
+    for (float& value : *x) value = normal(random);
+  for (float& value : q) value *= spread;
+
+  Scratch scratch;
+  const Rows queries{q.data(), tokens, dim, dim}, keys{k.data(), tokens, dim, dim}, values{v.data(), tokens, dim, dim};
+  const KeyPanels panels(keys);
+  const HeadInput input{queries, 0, &panels, 1 / std::sqrt(static_cast<float>(dim)), {}};
+  const ReduceConfig config{tokens, tokens / 256, 4, 64};
+  HeadReduction reduction(config, {0, tokens});
+
+  const double pass1 = seconds_of([&] { attention_forward(input, values, {out.data(), tokens, dim, dim}, lse, scratch); });
+  const double pass2 = seconds_of([&] { reduce_rows(input, lse, reduction, scratch); });
+  const double pairs = 0.5 * tokens * (tokens + 1.0);
+  std::printf("N %5u  d %3zu  spread %.0f   pass 1 %6.1f GFLOP/s   pass 2 %6.1f GFLOP/s of QK^T, %.3f ns/pair   pass 2 / pass 1 %.2f\n",
+              tokens, dim, static_cast<double>(spread), 4 * pairs * dim / pass1 * 1e-9, 2 * pairs * dim / pass2 * 1e-9, pass2 / pairs * 1e9, pass2 / pass1);
+}
+
+/// One decode step against a cache: bound by memory, so reported as bandwidth.
+void measure_decode(std::uint32_t tokens, std::size_t dim) {
+  std::vector<float> q(dim, 0.1f), k(tokens * dim, 0.2f), v(tokens * dim, 0.3f), out(dim), lse(1);
+  Scratch scratch;
+  const KeyPanels panels(Rows{k.data(), tokens, dim, dim});
+  const HeadInput input{{q.data(), 1, dim, dim}, tokens - 1, &panels, 1, {}};
+  constexpr int repeats = 20;
+  const double time = seconds_of([&] {
+    for (int i = 0; i < repeats; ++i) attention_forward(input, {v.data(), tokens, dim, dim}, {out.data(), 1, dim, dim}, lse, scratch);
+  }) / repeats;
+  std::printf("N %5u  d %3zu  decode     %.0f us a step, %.1f GB/s\n", tokens, dim, time * 1e6, 8.0 * tokens * dim / time * 1e-9);
+}
+
+}  // namespace
+
+int main() {
+  for (std::uint32_t tokens : {4096u, 8192u})
+    for (std::size_t dim : {128u, 32u})
+      for (float spread : {1.0f, 4.0f}) measure(tokens, dim, spread);
+  measure_decode(32768, 128);
+}
