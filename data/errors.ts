@@ -5,3 +5,8 @@ export class AttnscopeError extends Error {
     this.name = "AttnscopeError";
   }
 }
+
+/** True for what fetch, AbortSignal and our caches throw when the caller gave up: nothing to tell anyone. */
+export function isAbort(error: unknown): boolean {
+  return error instanceof Error && error.name === "AbortError";
+}

@@ -1,3 +1,5 @@
+import { AttnscopeError } from "../errors.ts";
+
 /**
  * Where bytes come from: a served folder, picked or dropped files, a zip, memory, or (in capture/) a file handle.
  * Everything above this file reads ranges and never a whole data file.
@@ -22,7 +24,11 @@ export interface Folder {
   exists(path: string): Promise<boolean>;
 }
 
-/** Whole content of a small file (manifest, journal). */
-export async function readAll(source: ByteSource, signal?: AbortSignal): Promise<Uint8Array> {
-  return source.read(0, await source.size(signal), signal);
+/** Whole content of a small file (manifest, journal) in one read; refuses more than `limit` bytes. */
+export async function readAll(source: ByteSource, limit: number, signal?: AbortSignal): Promise<Uint8Array> {
+  const bytes = await source.read(0, limit + 1, signal);
+  if (bytes.length > limit) {
+    throw new AttnscopeError("E_FILE_TOO_LARGE", `${source.name} is over ${limit} bytes, which no capture writes: check that the folder is a capture.`);
+  }
+  return bytes;
 }

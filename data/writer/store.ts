@@ -22,9 +22,4 @@ export interface StoreFile {
   close(): void;
 }
 
-/** Incremental SHA-256, given by the platform. */
-export interface Hasher {
-  update(bytes: Uint8Array): void;
-  /** Hexadecimal, lower case. */
-  digest(): string;
-}
+export type { Hasher, HasherFactory } from "../hasher.ts";
