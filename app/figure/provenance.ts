@@ -1,5 +1,5 @@
 import type { Capture } from "../../data/reader/capture-types.ts";
-import { version } from "../../package.json";
+import { APP_VERSION } from "../lib/version.ts";
 import { writeLink } from "../state/url.ts";
 import type { ViewState } from "../state/view-state.ts";
 
@@ -20,7 +20,7 @@ export interface Provenance {
 export async function provenanceOf(capture: Capture, view: ViewState, pane: string): Promise<Provenance> {
   const { model, device, prompt } = capture.manifest;
   return {
-    software: `attnscope ${version}`, capture: prompt.name, captureHash: await capture.hash(),
+    software: `attnscope ${APP_VERSION}`, capture: prompt.name, captureHash: await capture.hash(),
     model: `${model.name}${model.demo ? " (demo model)" : ""}`, tokens: capture.totalTokens, device: `${device.kind} ${device.name}`.trim(),
     pane, view: writeLink(view),
   };

@@ -35,7 +35,7 @@ export function figureToSvg(spec: FigureSpec, provenance: Provenance): string {
 function strip(root: Element): void {
   for (const element of [root, ...root.querySelectorAll("*")]) {
     element.removeAttribute("class");
-    for (const { name } of [...element.attributes]) if (name.startsWith("data-")) element.removeAttribute(name);
+    for (const name of element.getAttributeNames()) if (name.startsWith("data-")) element.removeAttribute(name);
   }
 }
 

@@ -60,7 +60,7 @@ function byLayer({ layers, heads, kvHeads, width, height, largest, smallest }: G
   const gaps = (heads - groups) * GAP + (groups - 1) * GROUP_GAP;
   const fitWidth = (width - LABEL_LEFT - gaps) / heads;
   const fitHeight = height === undefined ? Infinity : (height - LABEL_TOP - (layers - 1) * GAP) / layers;
-  const cell = Math.max(smallest, Math.min(largest, Math.floor(Math.min(fitWidth, Math.max(fitHeight, smallest)))));
+  const cell = wholePixels(Math.max(smallest, Math.min(largest, Math.floor(Math.min(fitWidth, Math.max(fitHeight, smallest))))));
   const xs: number[] = [];
   const groupLines: number[] = [];
   let x = LABEL_LEFT;
@@ -83,6 +83,9 @@ function byLayer({ layers, heads, kvHeads, width, height, largest, smallest }: G
     labels: [...layerLabels(layers, cell), ...headLabels(xs, cell)],
   };
 }
+
+/** Large thumbnails take a whole number of pixels a cell of their 32 x 32, so that none looks wider than its neighbour. */
+const wholePixels = (side: number): number => (side < 64 ? side : side - (side % 32));
 
 /** Every label that has room: 12 pixels a layer, 20 a head; in round steps otherwise. */
 function layerLabels(layers: number, cell: number): GridLayout["labels"] {

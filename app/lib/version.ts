@@ -1,0 +1,5 @@
+// oxlint-disable-next-line no-underscore-dangle -- marks a name that the build replaces
+declare const __APP_VERSION__: string;
+
+/** Version of package.json, put in by the build. */
+export const APP_VERSION = __APP_VERSION__;

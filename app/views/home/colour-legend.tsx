@@ -1,0 +1,30 @@
+import { useMemo } from "react";
+import { number } from "../../lib/format.ts";
+import type { Overview } from "../../lib/overview.ts";
+import { statistic, statisticRange } from "../../lib/statistics.ts";
+import { cssColour } from "../../marks/colour.ts";
+import { usePalette } from "../../marks/theme.ts";
+import { useView } from "../../state/store.ts";
+
+/** What the colours of the grid mean: attention probability for thumbnails, the metric otherwise. */
+export function ColourLegend({ overview }: { overview: Overview }) {
+  const palette = usePalette();
+  const colour = useView((view) => view.colour);
+  const thumbs = useView((view) => view.gridView) === "thumbs";
+  const metric = statistic(useView((view) => view.metric));
+  const [low, high] = thumbs ? [colour.low, colour.high] : statisticRange(metric, overview.statistics);
+  const gradient = useMemo(
+    () => `linear-gradient(to right, ${Array.from({ length: 17 }, (_, i) => cssColour(i / 16, colour.map, palette.name)).join(",")})`,
+    [colour.map, palette],
+  );
+  return (
+    <div className="legend" aria-label={`Colours from ${low} to ${high}`}>
+      <span>{thumbs ? `p, ${colour.scale}` : metric.label}</span>
+      <span className="num">{low === 0 ? "0" : short(low)}</span>
+      <span className="ramp" style={{ background: gradient }} />
+      <span className="num">{short(high)}{thumbs || metric.unit === "" ? "" : ` ${metric.unit}`}</span>
+    </div>
+  );
+}
+
+const short = (value: number): string => (value === 1 ? "1" : value < 1e-3 ? value.toExponential(0).replace("e+", "e") : number(value));

@@ -1,0 +1,84 @@
+import { usePane, type FigureSpec } from "../../figure/pane.ts";
+import { csvRow } from "../../lib/format.ts";
+import { rowOfHead } from "../../lib/overview.ts";
+import { STATISTICS } from "../../lib/statistics.ts";
+import { FIGURE_FONT, FIGURE_FONT_SIZE } from "../../marks/palette.ts";
+import { context2d } from "../../marks/pixels.ts";
+import { set, type Group } from "../../marks/attributes.ts";
+import { select } from "d3-selection";
+import { drawCells, rankText, type GridPicture } from "./draw-grid.ts";
+
+const MARGIN = 12;
+
+/** The grid of heads as it is on screen can be exported. */
+export function useGridPane(picture: GridPicture): void {
+  usePane({
+    id: "heads", title: picture.atlas === null ? `Heads by ${picture.metric.label.toLowerCase()}` : "Thumbnails of every head",
+    toFigure: () => Promise.resolve(gridFigure(picture)),
+    toCsv: () => Promise.resolve(gridCsv(picture)),
+  });
+}
+
+export function gridFigure(picture: GridPicture): FigureSpec {
+  const { layout, palette, metric, atlas, overview } = picture;
+  return {
+    width: layout.width + 2 * MARGIN, height: layout.height + 2 * MARGIN, theme: palette.name,
+    title: `${overview.layers} layers x ${overview.heads} heads${atlas === null ? `, ${metric.label}` : ""}`,
+    draw: (g) => {
+      const root: Group = select(g).append("g").attr("transform", `translate(${MARGIN},${MARGIN})`);
+      set(root.append("image"), {
+        href: cellsPng(picture), width: layout.width, height: layout.height, "image-rendering": "pixelated", style: "image-rendering:pixelated",
+      });
+      for (const x of layout.groupLines) {
+        set(root.append("line"), { x1: x, x2: x, y1: layout.cells[0]?.y ?? 0, y2: layout.height, stroke: palette.axis, "stroke-width": 1 });
+      }
+      const font = { "font-family": FIGURE_FONT, "font-size": FIGURE_FONT_SIZE };
+      for (const { text, x, y, anchor } of layout.labels) set(root.append("text"), { x, y, fill: palette.secondary, "text-anchor": anchor, ...font }).text(text);
+      for (const { name, value, x, y } of rankText(picture)) {
+        set(root.append("text"), { x, y, fill: palette.secondary, ...font }).text(name);
+        set(root.append("text"), { x, y: y + 13, fill: palette.text, ...font }).text(value);
+      }
+    },
+  };
+}
+
+/** Cells at two pixels a CSS pixel; browsers limit canvases to about 16,384 a side. */
+function cellsPng(picture: GridPicture): string {
+  const { width, height } = picture.layout;
+  const ratio = Math.min(2, 16_384 / Math.max(width, height));
+  const canvas = document.createElement("canvas");
+  canvas.width = Math.round(width * ratio);
+  canvas.height = Math.round(height * ratio);
+  const context = context2d(canvas);
+  context.scale(ratio, ratio);
+  drawCells(context, picture, ratio);
+  return canvas.toDataURL("image/png");
+}
+
+/** Thumbnails: one row a cell of every thumbnail that holds a visible pair. Metric colours: one row a head. */
+export function gridCsv(picture: GridPicture): string {
+  const { overview, atlas, layout, metric } = picture;
+  const { statistics, thumbs } = overview;
+  const order = layout.cells.map(({ layer, head }) => ({ layer, head, row: rowOfHead(overview, layer, head) })).filter(({ row }) => row >= 0);
+  if (atlas === null || thumbs === null) {
+    return csvRow(["layer", "head", "kv_head", unitName(metric.id)])
+      + order.map(({ layer, head, row }) => csvRow([layer, head, statistics.kv_head[row] as number, statistics[metric.id][row] as number])).join("");
+  }
+  const { edge } = thumbs;
+  const parts = [csvRow(["layer", "head", "query_begin_token", "key_begin_token", "cell_tokens", "mean_p", "max_p"])];
+  for (const { layer, head, row } of order) {
+    const cell = thumbs.cell[row] as number;
+    for (let i = 0; i < edge * edge; i++) {
+      const mean = thumbs.mean[row * edge * edge + i] as number;
+      if (Number.isNaN(mean)) continue;
+      parts.push(csvRow([layer, head, Math.floor(i / edge) * cell, (i % edge) * cell, cell, mean, thumbs.max[row * edge * edge + i] as number]));
+    }
+  }
+  return parts.join("");
+}
+
+/** Column name with its unit: entropy_nats, sink_mass, coverage_95_keys. */
+export function unitName(id: string): string {
+  const unit = STATISTICS.find((item) => item.id === id)?.unit ?? "";
+  return unit === "" ? id : `${id}_${unit}`;
+}
