@@ -153,7 +153,7 @@ def make(name, case, expected_only):
 
 
 def make_demo():
-    """The demo model on the first 256 tokens of its prompt; every 6th position is stored, to stay small."""
+    """The demo model on the first 256 tokens of its prompt; every 9th position is stored, to stay small."""
     print('demo')
     from tokenizers import Tokenizer
     data = HERE.parent.parent / 'data'
@@ -162,7 +162,7 @@ def make_demo():
     r, config = run(data / 'demo-model', ids, DECODE)
     (HERE / 'demo').mkdir(exist_ok=True)
     n = len(r['ids'])
-    store(HERE / 'demo', r, config, 256, np.array(sorted({*range(0, n, 6), 1, 2, 255, 256, n - 1}), np.uint32))
+    store(HERE / 'demo', r, config, 256, np.array(sorted({*range(0, n, 9), 1, 2, 255, 256, n - 1}), np.uint32))
 
 
 if __name__ == '__main__':
