@@ -1,0 +1,30 @@
+// Tables of what pass 2 measures: pyramid, rows and marginals head by head, heads and thumbs when the layer ends.
+#pragma once
+#include "host/layer_reduction.h"
+#include "host/table_emitter.h"
+
+namespace attnscope {
+
+class HeadTables {
+ public:
+  /// `lse`: [heads][lse_stride], one value a row of the segment, which is `rows`.
+  HeadTables(TableEmitter& emitter, TokenRange rows, const float* lse, std::size_t lse_stride);
+
+  Status add(const ReducedHead& head);
+  Status finish();
+
+ private:
+  Status emit_pyramid(const ReducedHead& head);
+  Status emit_rows(const ReducedHead& head);
+  Status emit_marginals(const ReducedHead& head);
+
+  TableEmitter& emitter_;
+  TokenRange rows_;
+  const float* lse_;
+  std::size_t lse_stride_;
+  std::vector<HeadSummary> summaries_;
+  std::vector<std::uint32_t> thumb_cells_;
+  std::vector<float> thumb_mean_, thumb_max_;
+};
+
+}  // namespace attnscope

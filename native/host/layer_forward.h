@@ -1,0 +1,29 @@
+// The forward pass of one layer over consecutive positions, in steps that a capture looks between: the same for the whole
+// prompt and for one decoded token.
+#pragma once
+#include "host/layer_keys.h"
+#include "host/run_context.h"
+
+namespace attnscope {
+
+/// Fails with the name of the tensor or layer if a value is not finite. `layer` == layers: embedding, final norm, head.
+Status check_finite(const RunContext& run, Rows rows, std::uint32_t layer);
+
+/// Memory for the keys and values of a block of rows, reused between blocks.
+struct ProjectionBlock {
+  std::vector<float> keys, values;
+};
+
+/// Projects `hidden`, whose first row is position `first`. Queries stay unrotated; keys are rotated; keys and values are
+/// rounded to the plan's precision and appended to the cache.
+Status project_block(RunContext& run, std::uint32_t layer, Rows hidden, std::uint32_t first, MutableRows queries,
+                     ProjectionBlock& block);
+
+/// Rotates queries and rounds them to the plan's precision, in place.
+Status finish_queries(RunContext& run, std::uint32_t layer, MutableRows queries, std::uint32_t first);
+
+/// Pass 1 over all heads: output [rows][heads * head dim], lse [heads][lse_stride].
+Status attend(RunContext& run, Rows queries, std::uint32_t first, const LayerKeys& keys, MutableRows out, float* lse,
+              std::size_t lse_stride);
+
+}  // namespace attnscope

@@ -1,0 +1,148 @@
+#include "host/prefill.h"
+
+#include <algorithm>
+
+#include "host/head_tables.h"
+#include "host/kv_tables.h"
+#include "host/layer_forward.h"
+#include "host/logits_table.h"
+#include "host/vector_tables.h"
+
+namespace attnscope {
+namespace {
+
+/// Rows that go through projections and feed-forward at a time: enough to reuse each converted weight 504 times, few
+/// enough that the temporaries (two feed-forward widths a row) stay small. Two row tasks of the matrix product.
+constexpr std::size_t kBlockRows = 504;
+
+class Prefill {
+ public:
+  Prefill(RunContext& run, PrefillResult& result) : run_(run), result_(result), tokens_(run.plan.tokens.size()) {}
+
+  Status run() {
+    ATTNSCOPE_TRY(allocate());
+    {
+      PhaseClock::Section section(run_.clock, Work::prefill);
+      run_.model.embed(run_.plan.tokens, hidden());
+      ATTNSCOPE_TRY(check_finite(run_, hidden(), run_.plan.model.layers));
+    }
+    for (std::uint32_t layer = 0; layer < run_.plan.model.layers; ++layer) ATTNSCOPE_TRY(run_layer(layer));
+    return finish();
+  }
+
+ private:
+  Status allocate() {
+    const std::size_t width = run_.query_width();
+    const std::tuple<Buffer<float>*, std::size_t, const char*> wanted[] = {
+        {&hidden_, tokens_ * run_.plan.model.hidden_size, "hidden states"},
+        {&queries_, tokens_ * width, "queries"},
+        {&attention_, tokens_ * width, "attention output"},
+        {&lse_, tokens_ * run_.plan.model.heads, "row statistics"}};
+    for (auto [buffer, count, purpose] : wanted) {
+      auto memory = Buffer<float>::allocate(count, purpose);
+      if (!memory) return memory.error();
+      *buffer = memory.take();
+    }
+    return success();
+  }
+
+  MutableRows hidden() { return {hidden_.data(), tokens_, run_.plan.model.hidden_size, run_.plan.model.hidden_size}; }
+  MutableRows queries() { return {queries_.data(), tokens_, run_.query_width(), run_.query_width()}; }
+  MutableRows attention() { return {attention_.data(), tokens_, run_.query_width(), run_.query_width()}; }
+
+  Status run_layer(std::uint32_t layer) {
+    const bool recorded = run_.plan.reduce.enabled && !run_.plan.skips(layer);
+    TableEmitter emitter(run_, Segment::prefill, static_cast<std::int32_t>(layer));
+    begin_progress(Phase::prefill, layer, row_work() * tokens_);
+    ATTNSCOPE_TRY(project(layer));
+    if (recorded) ATTNSCOPE_TRY(emit_query_stats(emitter, queries()));
+    LayerKeys keys;
+    {
+      PhaseClock::Section section(run_.clock, Work::prefill);
+      ATTNSCOPE_TRY(finish_queries(run_, layer, queries(), 0));
+      keys.refresh(run_, layer, result_.expansions);
+      ATTNSCOPE_TRY(attend(run_, queries(), 0, keys, attention(), lse_.data(), tokens_));
+    }
+    ATTNSCOPE_TRY(finish_layer(layer));
+    if (recorded) ATTNSCOPE_TRY(record(emitter, keys));
+    if (run_.plan.decode_steps > 0) result_.keys.push_back(std::move(keys));
+    else run_.cache.release(layer);
+    return success();
+  }
+
+  Status project(std::uint32_t layer) {
+    PhaseClock::Section section(run_.clock, Work::prefill);
+    return over_blocks([&](std::size_t begin, std::size_t count) -> Status {
+      ATTNSCOPE_TRY(project_block(run_, layer, hidden().slice(begin, count), static_cast<std::uint32_t>(begin),
+                                  queries().slice(begin, count), projection_));
+      run_.progress.advance(count * projection_work());
+      return success();
+    });
+  }
+
+  Status finish_layer(std::uint32_t layer) {
+    PhaseClock::Section section(run_.clock, Work::prefill);
+    return over_blocks([&](std::size_t begin, std::size_t count) -> Status {
+      run_.model.finish_layer(layer, attention().slice(begin, count), hidden().slice(begin, count));
+      if (!run_.pool.keep_going(0)) return cancelled();
+      run_.progress.advance(count * (row_work() - projection_work()));
+      return check_finite(run_, hidden().slice(begin, count), layer);
+    });
+  }
+
+  Status record(TableEmitter& emitter, const LayerKeys& keys) {
+    const TokenRange rows{0, static_cast<std::uint32_t>(tokens_)};
+    begin_progress(Phase::reduce, emitter.layer(), 0);
+    HeadTables tables(emitter, rows, lse_.data(), tokens_);
+    ATTNSCOPE_TRY(reduce_layer(run_, {emitter.layer(), queries(), 0, &keys, lse_.data(), tokens_},
+                               [&](const ReducedHead& head) { return tables.add(head); }));
+    ATTNSCOPE_TRY(tables.finish());
+    ATTNSCOPE_TRY(emit_kv(emitter, keys, rows));
+    ATTNSCOPE_TRY(emit_pages(emitter, keys));
+    ATTNSCOPE_TRY(emit_channels(emitter, keys));
+    if (run_.plan.store.vectors) {
+      ATTNSCOPE_TRY(emit_pooled_queries(emitter, queries()));
+      ATTNSCOPE_TRY(emit_prompt_queries(emitter, queries()));
+      ATTNSCOPE_TRY(emit_keys_values(emitter, keys, rows));
+    }
+    return emitter.layer_done();
+  }
+
+  Status finish() {
+    PhaseClock::Section section(run_.clock, Work::prefill);
+    if (run_.plan.store.logits) ATTNSCOPE_TRY(emit_prompt_logits(run_, hidden()));
+    result_.last_logits.resize(run_.plan.model.vocab_size);
+    return compute_logits(run_, hidden().slice(tokens_ - 1, 1),
+                          {result_.last_logits.data(), 1, result_.last_logits.size(), result_.last_logits.size()});
+  }
+
+  Status over_blocks(const std::function<Status(std::size_t, std::size_t)>& work) {
+    for (std::size_t begin = 0; begin < tokens_; begin += kBlockRows)
+      ATTNSCOPE_TRY(work(begin, std::min(kBlockRows, tokens_ - begin)));
+    return success();
+  }
+
+  /// Work of a row's matrix products in units of one (query, key) pair of one head, 4 * head_dim flops.
+  std::uint64_t projection_work() const {
+    return run_.plan.model.hidden_size * (run_.query_width() + 2 * run_.kv_width()) / (2 * run_.plan.model.head_dim);
+  }
+  std::uint64_t row_work() const {
+    const ModelPlan& m = run_.plan.model;
+    return projection_work() + m.hidden_size * (run_.query_width() + 3 * std::uint64_t(m.feed_forward_size)) / (2 * m.head_dim);
+  }
+  void begin_progress(Phase phase, std::uint32_t layer, std::uint64_t row_work) {
+    run_.progress.begin(phase, layer, run_.plan.model.layers, row_work + causal_pairs(0, tokens_) * run_.plan.model.heads);
+  }
+
+  RunContext& run_;
+  PrefillResult& result_;
+  std::size_t tokens_;
+  Buffer<float> hidden_, queries_, attention_, lse_;
+  ProjectionBlock projection_;
+};
+
+}  // namespace
+
+Status prefill(RunContext& run, PrefillResult& result) { return Prefill(run, result).run(); }
+
+}  // namespace attnscope

@@ -1,0 +1,37 @@
+// What the parts of one capture run share.
+#pragma once
+#include <vector>
+
+#include "core/attention.h"
+#include "host/cancellation.h"
+#include "host/capture_sink.h"
+#include "host/kv_cache.h"
+#include "host/model.h"
+#include "host/phase_clock.h"
+#include "host/plan.h"
+#include "host/progress.h"
+#include "host/thread_pool.h"
+
+namespace attnscope {
+
+struct RunContext {
+  const Plan& plan;
+  ThreadPool& pool;
+  Model& model;
+  KvCache& cache;
+  CaptureSink& sink;
+  ProgressReporter& progress;
+  PhaseClock& clock;
+  std::vector<Scratch> scratch;  // by worker
+
+  std::size_t query_width() const { return std::size_t(plan.model.heads) * plan.model.head_dim; }
+  std::size_t kv_width() const { return std::size_t(plan.model.kv_heads) * plan.model.head_dim; }
+};
+
+/// One head's rows inside rows that hold all heads side by side.
+inline Rows head_rows(Rows all, std::size_t head, std::size_t dim) { return {all.data + head * dim, all.count, dim, all.stride}; }
+inline MutableRows head_rows(MutableRows all, std::size_t head, std::size_t dim) {
+  return {all.data + head * dim, all.count, dim, all.stride};
+}
+
+}  // namespace attnscope

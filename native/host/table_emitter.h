@@ -1,0 +1,55 @@
+// Hands batches of one layer and segment to the sink, counting the time.
+#pragma once
+#include <string>
+
+#include "host/run_context.h"
+
+namespace attnscope {
+
+/// Rows a record batch holds at most (data/format/tables.ts, ROWS_PER_BATCH).
+inline constexpr std::uint32_t kVectorBatchRows = 4096;    // q, k, v, pages, qPooled
+inline constexpr std::uint32_t kScalarBatchRows = 65536;   // rows, marginals, kv
+
+class TableEmitter {
+ public:
+  TableEmitter(RunContext& run, Segment segment, std::int32_t layer) : run_(run), segment_(segment), layer_(layer) {}
+
+  Status emit(const char* table, std::size_t rows, std::vector<Column> columns) {
+    PhaseClock::Section section(run_.clock, Work::emit);
+    ATTNSCOPE_TRY(run_.sink.batch({table, segment_, layer_, static_cast<std::uint32_t>(rows), std::move(columns)}));
+    run_.progress.heartbeat();
+    return run_.pool.keep_going(0) ? success() : Status(cancelled());
+  }
+
+  Status layer_done() {
+    PhaseClock::Section section(run_.clock, Work::emit);
+    return run_.sink.layer_done(segment_, static_cast<std::uint32_t>(layer_));
+  }
+
+  RunContext& run() { return run_; }
+  const Plan& plan() const { return run_.plan; }
+  std::uint32_t layer() const { return static_cast<std::uint32_t>(layer_); }
+
+ private:
+  RunContext& run_;
+  Segment segment_;
+  std::int32_t layer_;
+};
+
+/// Columns from slices and constants.
+template <class T>
+Column column(const char* name, std::vector<T> values, std::uint32_t width = 1) {
+  return {name, width, std::move(values)};
+}
+template <class T>
+Column constant(const char* name, std::size_t rows, std::uint32_t value) {
+  return {name, 1, std::vector<T>(rows, static_cast<T>(value))};
+}
+template <class To, class From>
+Column slice(const char* name, const std::vector<From>& from, std::size_t begin, std::size_t rows) {
+  return {name, 1, std::vector<To>(from.begin() + begin, from.begin() + begin + rows)};
+}
+/// first, first + 1, ...
+Column counting(const char* name, std::size_t rows, std::uint32_t first);
+
+}  // namespace attnscope
