@@ -17,3 +17,7 @@ export function truncated(at: string, how: string): AttnscopeError {
 export function corrupt(at: string, how: string, cause?: unknown): AttnscopeError {
   return new AttnscopeError("E_CAPTURE_CORRUPT", `${at} ${how}: the capture is damaged, copy it again or capture again.`, { cause });
 }
+
+export function allNaN(at: string, name: string): AttnscopeError {
+  return new AttnscopeError("E_VALUES_NAN", `${at}: column "${name}" holds nothing but NaN, so the run that wrote it broke: check the model's weights for NaN and capture again.`);
+}

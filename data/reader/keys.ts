@@ -1,5 +1,4 @@
-import { corrupt } from "./broken.ts";
-import { AttnscopeError } from "../errors.ts";
+import { allNaN, corrupt } from "./broken.ts";
 import type { Column, Columns, NumericColumn } from "./columns.ts";
 
 /** Key columns say where a row belongs; they must agree with where it was found. */
@@ -26,8 +25,4 @@ export function checkSomeNumber(columns: Columns, name: string, at: string): voi
   if (values.length === 0) return;
   for (const value of values) if (!Number.isNaN(value)) return;
   throw allNaN(at, name);
-}
-
-export function allNaN(at: string, name: string): AttnscopeError {
-  return new AttnscopeError("E_VALUES_NAN", `${at}: column "${name}" holds nothing but NaN, so the run that wrote it broke: check the model's weights for NaN and capture again.`);
 }
