@@ -1,0 +1,55 @@
+import { resolve } from "node:path";
+import type { Command } from "commander";
+import { requireEngine } from "../engine.ts";
+import { addRunFlags, runOptions } from "../lib/flags.ts";
+import { printJson, printLine, printRemarks } from "../lib/output.ts";
+import { SOFTWARE_VERSION } from "../lib/software.ts";
+import { formatBytes, formatCount, formatSeconds } from "../lib/text-format.ts";
+import { EXIT_INTERRUPTED, onInterrupt } from "../run/interrupt.ts";
+import { checkSpace, prepareOutput } from "../run/output-folder.ts";
+import { prepareRun } from "../run/prepare.ts";
+import { commandProgress } from "../run/progress.ts";
+import { runSession } from "../run/session.ts";
+import { totalBytes } from "../run/sizes.ts";
+import { NodeStore } from "../store/node-store.ts";
+
+export function addCapture(program: Command): void {
+  const command = program.command("capture").description("Run a model on a prompt and store its attention as a capture.");
+  addRunFlags(command)
+    .requiredOption("--out <folder>", "where the capture goes")
+    .option("--overwrite", "replace a capture that is already there", false)
+    .option("--json", "progress and result as JSON, one object a line", false)
+    .action(async (flags: Parameters<typeof runOptions>[0] & { out: string; overwrite: boolean; json: boolean }) => {
+      const options = runOptions(flags);
+      const prepared = await prepareRun(options);
+      printRemarks(prepared.warnings, flags.json);
+      const engine = await requireEngine();
+      const bytes = totalBytes(prepared.sizes);
+      const out = resolve(flags.out);
+      prepareOutput(out, flags.overwrite);
+      checkSpace(out, bytes);
+      const { plan, checkpoint, decodeSteps } = prepared;
+      if (!flags.json) {
+        const { layers, heads } = checkpoint.model;
+        process.stderr.write(`${checkpoint.name}, ${layers} layers x ${heads} heads; ${formatCount(plan.tokens.length)} tokens${decodeSteps > 0 ? ` + ${formatCount(decodeSteps)} decoded` : ""}; level ${options.level}, about ${formatBytes(bytes)}\n`);
+      }
+      const started = performance.now();
+      const result = await runSession({
+        engine, prepared, store: new NodeStore(out), softwareVersion: SOFTWARE_VERSION,
+        progress: commandProgress(flags.json), watch: onInterrupt,
+      });
+      const seconds = (performance.now() - started) / 1000;
+      const written = result.manifest.files.reduce((sum, file) => sum + file.bytes, 0);
+      const partial = result.outcome === "cancelled";
+      if (flags.json) {
+        printJson({
+          event: "result", out, status: result.manifest.status, tokens: result.manifest.tokens, layersDone: result.manifest.layersDone,
+          files: result.manifest.files.length, bytes: written, seconds, secondsByPhase: result.seconds, peakResidentBytes: result.peakResidentBytes,
+        });
+      } else {
+        const { prefill } = result.manifest.layersDone;
+        printLine(`${partial ? `stopped; ${prefill} of ${checkpoint.model.layers} layers are readable in` : "captured"} ${flags.out}: ${formatBytes(written)} in ${formatSeconds(seconds)}, peak memory ${formatBytes(result.peakResidentBytes)}`);
+      }
+      if (partial) process.exitCode = EXIT_INTERRUPTED;
+    });
+}

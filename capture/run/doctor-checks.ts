@@ -1,0 +1,95 @@
+import { spawn } from "node:child_process";
+import { accessSync, constants, existsSync } from "node:fs";
+import { availableParallelism } from "node:os";
+import { delimiter, dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import type { EngineInfo } from "../../native/engine.ts";
+import { formatBytes } from "../lib/text-format.ts";
+import { freeBytes } from "./output-folder.ts";
+
+export interface Check {
+  name: string;
+  state: "ok" | "missing" | "warning";
+  found: string;
+  /** What to do, where something is to be done. */
+  advice?: string;
+}
+
+const OLDEST_NODE = 20;
+/** Room for the demo capture and a replay of a small model. */
+const LITTLE_SPACE = 1e9;
+const PROBE_SECONDS = 20;
+
+function onPath(names: readonly string[]): string | undefined {
+  const folders = (process.env.PATH ?? "").split(delimiter);
+  const suffixes = process.platform === "win32" ? [".exe", ""] : [""];
+  for (const name of names) for (const folder of folders) for (const suffix of suffixes) {
+    const path = join(folder, name + suffix);
+    try {
+      accessSync(path, constants.X_OK);
+      return path;
+    } catch {
+      // Not here: the next place is tried.
+    }
+  }
+  return undefined;
+}
+
+function run(command: string, args: readonly string[], seconds: number): Promise<{ status: number | null; signal: string | null; stdout: string; stderr: string }> {
+  return new Promise((resolve) => {
+    const child = spawn(command, args, { stdio: ["ignore", "pipe", "pipe"], timeout: seconds * 1000 });
+    let stdout = "";
+    let stderr = "";
+    child.stdout.on("data", (chunk: Buffer) => (stdout += chunk.toString()));
+    child.stderr.on("data", (chunk: Buffer) => (stderr += chunk.toString()));
+    child.once("error", (error) => resolve({ status: null, signal: null, stdout, stderr: error.message }));
+    child.once("close", (status, signal) => resolve({ status, signal, stdout, stderr }));
+  });
+}
+
+async function tool(name: string, candidates: readonly string[], advice: string): Promise<Check> {
+  const path = onPath(candidates);
+  if (path === undefined) return { name, state: "missing", found: "none on PATH", advice };
+  const { status, stdout } = await run(path, ["--version"], PROBE_SECONDS);
+  if (status !== 0) return { name, state: "missing", found: `${path} does not answer --version`, advice };
+  return { name, state: "ok", found: stdout.split("\n", 1)[0] ?? path };
+}
+
+/** The add-on, loaded in a child process; a crash there is a line here. */
+async function engineChecks(): Promise<Check[]> {
+  const { status, signal, stdout, stderr } = await run(process.execPath, [process.argv[1] ?? "", "probe-addon"], PROBE_SECONDS);
+  if (status !== 0) {
+    const why = signal === null ? (stderr.trim().split("\n", 1)[0] ?? "").replace(/^attnscope: /, "") : `loading it ended with ${signal}`;
+    return [{ name: "add-on", state: "missing", found: why === "" ? `exit status ${String(status)}` : why, advice: "npm run build" }];
+  }
+  const info = JSON.parse(stdout) as EngineInfo;
+  return [
+    { name: "add-on", state: "ok", found: `engine ${info.version} on ${info.cpu}` },
+    { name: "SIMD", state: info.simd === "" || info.simd === "none" || info.simd === "scalar" ? "warning" : "ok", found: info.simd === "" ? "none" : info.simd },
+    { name: "threads", state: "ok", found: `${info.threads} of ${availableParallelism()} processors` },
+    { name: "BLAS", state: "ok", found: info.blas },
+  ];
+}
+
+function fileCheck(name: string, path: string, advice: string): Check {
+  return existsSync(path) ? { name, state: "ok", found: "built" } : { name, state: "missing", found: "not built", advice };
+}
+
+export async function runChecks(): Promise<Check[]> {
+  const major = Number(process.versions.node.split(".", 1)[0]);
+  const root = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
+  const chromium = onPath(["chromium", "chromium-browser", "google-chrome-stable", "google-chrome", "chrome", "microsoft-edge"]) ?? process.env.ATTNSCOPE_CHROMIUM;
+  const free = freeBytes(process.cwd());
+  return [
+    major >= OLDEST_NODE ? { name: "Node", state: "ok", found: process.version } : { name: "Node", state: "missing", found: process.version, advice: `install Node ${OLDEST_NODE} or newer` },
+    await tool("compiler", [process.env.CXX ?? "", "c++", "g++", "clang++"].filter((name) => name !== ""), "install a C++20 compiler (Debian: apt-get install g++)"),
+    await tool("CMake", ["cmake"], "install CMake (Debian: apt-get install cmake make)"),
+    ...(await engineChecks()),
+    fileCheck("WASM", join(root, "build", "wasm", "attnscope.wasm"), "npm run build"),
+    fileCheck("viewer", join(root, "dist", "app", "index.html"), "npm run build"),
+    chromium === undefined
+      ? { name: "Chromium", state: "warning", found: "none on PATH", advice: "only the browser tests need it (Debian: apt-get install chromium)" }
+      : { name: "Chromium", state: "ok", found: chromium },
+    { name: "disk", state: free < LITTLE_SPACE ? "warning" : "ok", found: `${formatBytes(free)} free here`, ...(free < LITTLE_SPACE ? { advice: "captures may not fit; choose --out on another disk" } : {}) },
+  ];
+}

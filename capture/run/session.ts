@@ -1,0 +1,122 @@
+import { createHash } from "node:crypto";
+import type { Manifest } from "../../data/format/manifest.ts";
+import { CaptureWriter } from "../../data/writer/capture-writer.ts";
+import type { Store } from "../../data/writer/store.ts";
+import type { CaptureSink, ColumnBatch, NodeEngine, RunProgress } from "../../native/engine.ts";
+import { formatCount } from "../lib/text-format.ts";
+import { describeDevice } from "./device.ts";
+import type { Interrupt } from "./interrupt.ts";
+import type { PreparedRun } from "./prepare.ts";
+import type { Progress } from "./progress.ts";
+import { needlesTable, queriesTable, tokensTable } from "./token-tables.ts";
+
+export interface SessionResult {
+  manifest: Manifest;
+  outcome: "complete" | "cancelled";
+  seconds: Record<string, number>;
+  peakResidentBytes: number;
+}
+
+export interface SessionOptions {
+  engine: NodeEngine;
+  prepared: PreparedRun;
+  store: Store;
+  softwareVersion: string;
+  progress: Progress;
+  /** Called with what stops the run; returns the watch on Ctrl-C. */
+  watch(stop: () => void): Interrupt;
+}
+
+/** Runs the model and writes the capture. Whatever stops it, the layers finished before stay readable. */
+export async function runSession(options: SessionOptions): Promise<SessionResult> {
+  const { engine, prepared, store } = options;
+  const { plan } = prepared;
+  const writer = new CaptureWriter(store, manifestStart(options), { hasher: nodeHasher });
+  const decoded: number[] = [];
+  const forced = prepared.forced.length > 0 || prepared.decodeSteps === 0;
+  const writeTokens = (ids: ArrayLike<number>): void => {
+    const { rows, columns } = tokensTable(prepared.prompt, ids, prepared.tokenizer);
+    writer.table("tokens", rows, columns);
+  };
+  if (prepared.prompt.needles.length > 0) {
+    const { rows, columns } = needlesTable(prepared.prompt.needles);
+    writer.table("needles", rows, columns);
+  }
+  if (plan.store.vectors) {
+    const { rows, columns } = queriesTable(plan.store.queryRows, plan.tokens.length, prepared.run.settings.queryRows.last);
+    writer.table("queries", rows, columns);
+  }
+  // Forced ids are known before the run, so a killed run can tell its tokens; greedy ones only after it.
+  if (forced) writeTokens(prepared.forced);
+
+  const sink: CaptureSink = {
+    batch(batch: ColumnBatch) {
+      if (batch.table === "steps") for (const id of batch.columns.find((column) => column.name === "id")?.data ?? []) decoded.push(id);
+      writer.batch(batch);
+    },
+    layerDone: (segment, layer) => writer.layerDone(segment, layer),
+    progress: (state) => options.progress.update(describe(state, plan.tokens.length, prepared.decodeSteps)),
+  };
+  try {
+    const job = engine.capture(plan, sink);
+    const interrupt = options.watch(() => job.cancel());
+    try {
+      const summary = await job.done;
+      if (!forced) writeTokens(decoded);
+      const manifest = writer.finish({
+        status: summary.outcome === "complete" ? "complete" : "partial",
+        decodeSteps: summary.decodeSteps, timings: summary.seconds, inverseFrequencies: summary.inverseFrequencies,
+      });
+      return { manifest, outcome: summary.outcome, seconds: summary.seconds, peakResidentBytes: summary.peakResidentBytes };
+    } finally {
+      interrupt.dispose();
+      options.progress.end();
+    }
+  } catch (error) {
+    finishBroken(writer, decoded.length);
+    throw error;
+  }
+}
+
+/** After a failure the capture is closed as far as the disk allows; the first error is the one to report. */
+function finishBroken(writer: CaptureWriter, decodeSteps: number): void {
+  try {
+    writer.finish({ status: "partial", decodeSteps });
+  } catch {
+    // The journal on disk still lists every finished file, which is what readers fall back to.
+  }
+}
+
+const nodeHasher = (): { update(bytes: Uint8Array): void; digest(): string } => {
+  const hash = createHash("sha256");
+  return { update: (bytes) => void hash.update(bytes), digest: () => hash.digest("hex") };
+};
+
+function manifestStart({ engine, prepared, softwareVersion }: SessionOptions): ConstructorParameters<typeof CaptureWriter>[1] {
+  const { checkpoint, tokenizer, prompt, plan, run, decodeSteps } = prepared;
+  const { layers, heads, kvHeads, headDim, hiddenSize, vocabSize, family, attentionScale, rope } = checkpoint.model;
+  return {
+    created: new Date().toISOString(),
+    software: { name: "attnscope", version: softwareVersion },
+    device: describeDevice(engine, plan.threads),
+    model: {
+      name: checkpoint.name, family, demo: checkpoint.demo, layers, heads, kvHeads, headDim, hiddenSize, vocabSize,
+      parameters: checkpoint.parameters, weightsDtype: checkpoint.weightsDtype, sha256: checkpoint.sha256, trainedContext: checkpoint.trainedContext,
+    },
+    tokenizer: { sha256: tokenizer.sha256 },
+    // The frequencies are the engine's to compute; they are filled in when the run ends.
+    attention: { scale: attentionScale, window: null, rope: { type: rope.type, theta: rope.theta, inverseFrequencies: [] } },
+    prompt: { name: prompt.name, answer: prompt.answer },
+    tokens: { prompt: plan.tokens.length, decode: decodeSteps },
+    settings: run.settings,
+  };
+}
+
+/** Share of the whole run that a phase's progress stands for. A decode step costs about a token of prefill. */
+function describe(state: RunProgress, promptTokens: number, decodeSteps: number): { phase: string; detail: string; fraction: number } {
+  const within = state.total === 0 ? 0 : Math.min(1, (state.done + state.fraction) / state.total);
+  const prefillShare = promptTokens / (promptTokens + decodeSteps);
+  if (state.phase === "load") return { phase: "load", detail: "reading weights", fraction: 0 };
+  if (state.phase === "decode") return { phase: "decode", detail: `step ${formatCount(state.done)} of ${formatCount(state.total)}`, fraction: prefillShare + within * (1 - prefillShare) };
+  return { phase: state.phase, detail: `layer ${Math.min(state.done + 1, state.total)} of ${state.total}`, fraction: within * prefillShare };
+}
