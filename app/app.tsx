@@ -1,0 +1,93 @@
+import { useEffect, useMemo, useState, useSyncExternalStore } from "react";
+import { CurrentActionContext } from "./actions/context.ts";
+import { ActionRegistryContext, type ActionRegistry } from "./actions/registry.ts";
+import type { ActionContext, Overlay } from "./actions/types.ts";
+import { useKeys } from "./actions/use-keys.ts";
+import { PaneContext, type PaneRegistry } from "./figure/pane.ts";
+import { useCaptureSession } from "./lib/capture-session.ts";
+import { pickFolder, pickZip } from "./lib/pick.ts";
+import { useWindowProblems } from "./lib/window-problems.ts";
+import { PaletteContext } from "./marks/theme.ts";
+import { HoverContext, type HoverStore } from "./state/hover.ts";
+import { bindPersistence } from "./state/persistence.ts";
+import { ViewStoreContext, type ViewStore } from "./state/store.ts";
+import type { LinkProblem } from "./state/url.ts";
+import { applyPalette, onSystemTheme, paletteOf, systemTheme } from "./styles/theme.ts";
+import { Banner } from "./views/shell/banner.tsx";
+import { DropTarget } from "./views/shell/drop-target.tsx";
+import { Header } from "./views/shell/header.tsx";
+import { Overlays } from "./views/shell/overlays.tsx";
+import { Workbench } from "./views/shell/workbench.tsx";
+
+/** What lives as long as the window, made once in main.tsx. */
+export interface Services {
+  store: ViewStore;
+  hover: HoverStore;
+  panes: PaneRegistry;
+  actions: ActionRegistry;
+  linkProblems: LinkProblem[];
+}
+
+export function App({ services }: { services: Services }) {
+  const { store, hover, panes, actions } = services;
+  const palette = useThemePalette(store);
+  const [problems, setProblems] = useState<readonly LinkProblem[]>(services.linkProblems);
+  const [overlay, setOverlay] = useState<Overlay>(null);
+  const [notice, setNotice] = useState("");
+  const session = useCaptureSession(store, setProblems);
+  const faults = useWindowProblems();
+
+  useEffect(() => bindPersistence(store, setProblems), [store]);
+
+  const capture = session.loaded.value;
+  const { open } = session;
+  const context = useMemo<ActionContext>(() => ({
+    store, panes, capture, overlay, openOverlay: setOverlay,
+    pickFolder: () => pickFolder(open),
+    pickZip: () => pickZip(open),
+    share: () => void navigator.clipboard.writeText(location.href).then(
+      () => setNotice("Link copied"),
+      () => setNotice("The browser refused the clipboard; copy the address bar"),
+    ),
+  }), [store, panes, capture, overlay, open]);
+  useKeys(actions, context);
+
+  useEffect(() => {
+    if (notice === "") return;
+    const timer = setTimeout(() => setNotice(""), 2500);
+    return () => clearTimeout(timer);
+  }, [notice]);
+
+  return (
+    <ViewStoreContext value={store}>
+      <HoverContext value={hover}>
+        <PaneContext value={panes}>
+          <PaletteContext value={palette}>
+            <ActionRegistryContext value={actions}>
+              <CurrentActionContext value={context}>
+                <DropTarget onOpen={open} onProblem={session.fail}>
+                  <Header session={session} notice={notice} />
+                  <Banner problems={[...problems, ...faults.problems]} onClose={() => {
+                    setProblems([]);
+                    faults.clear();
+                  }} />
+                  <Workbench session={session} />
+                  <Overlays overlay={overlay} onClose={() => setOverlay(null)} />
+                </DropTarget>
+              </CurrentActionContext>
+            </ActionRegistryContext>
+          </PaletteContext>
+        </PaneContext>
+      </HoverContext>
+    </ViewStoreContext>
+  );
+}
+
+function useThemePalette(store: ViewStore) {
+  const theme = useSyncExternalStore(store.subscribe, () => store.get().theme);
+  const system = useSyncExternalStore(onSystemTheme, systemTheme);
+  const palette = paletteOf(theme, system);
+  // Before the first paint, so that no frame shows the other theme.
+  useMemo(() => applyPalette(document.documentElement, palette), [palette]);
+  return palette;
+}

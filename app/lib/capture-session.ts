@@ -1,0 +1,78 @@
+import { useCallback, useEffect, useMemo, useState } from "react";
+import type { Capture } from "../../data/reader/capture-types.ts";
+import { fitView } from "../state/fit.ts";
+import type { ViewStore } from "../state/store.ts";
+import type { LinkProblem } from "../state/url.ts";
+import { DEFAULT_VIEW } from "../state/view-state.ts";
+import { listCaptures, type ListedCapture } from "./capture-list.ts";
+import { busy } from "./idle.ts";
+import { openOrigin, originName, type CaptureOrigin } from "./open-capture.ts";
+import { useAsync, type Loaded } from "./use-async.ts";
+
+export interface CaptureSession {
+  /** Null before the list of the server answered, and on the start page. */
+  origin: CaptureOrigin | null;
+  name: string;
+  loaded: Loaded<Capture>;
+  /** Captures of the local server; null until it answered. */
+  listed: readonly ListedCapture[] | null;
+  open(origin: CaptureOrigin): void;
+  /** Shows an error that came before anything could be opened (an unreadable drop). */
+  fail(error: unknown): void;
+}
+
+/** Which capture is open: the link's src, else the server's first one, else none until one is dropped or picked. */
+export function useCaptureSession(store: ViewStore, onProblems: (problems: LinkProblem[]) => void): CaptureSession {
+  const [origin, setOrigin] = useState<CaptureOrigin | null>(originOfLink);
+  const [listed, setListed] = useState<readonly ListedCapture[] | null>(null);
+  const [failure, setFailure] = useState<unknown>(null);
+
+  useEffect(() => {
+    const controller = new AbortController();
+    void busy.track(listCaptures(controller.signal)).then((list) => {
+      if (controller.signal.aborted) return;
+      setListed(list);
+      const [first] = list;
+      if (first !== undefined) setOrigin((now) => now ?? { kind: "url", url: first.src });
+    });
+    return () => controller.abort();
+  }, []);
+
+  useEffect(() => {
+    const follow = (): void => setOrigin(originOfLink());
+    addEventListener("popstate", follow);
+    return () => removeEventListener("popstate", follow);
+  }, []);
+
+  const opened = useAsync(origin === null ? null : async (signal) => {
+    const capture = await openOrigin(origin, signal);
+    signal.throwIfAborted();
+    const { view, problems } = fitView(store.get(), capture.manifest);
+    store.reset(view);
+    if (problems.length > 0) onProblems(problems);
+    document.title = `${capture.manifest.prompt.name} – attnscope`;
+    return capture;
+  }, [origin]);
+
+  const open = useCallback((next: CaptureOrigin) => {
+    setFailure(null);
+    // Another capture starts with its own first view; what is not about a capture stays.
+    const { theme, rail } = store.get();
+    store.reset({ ...DEFAULT_VIEW, theme, rail });
+    const search = next.kind === "url" ? `?src=${encodeURIComponent(next.url).replaceAll("%2F", "/")}` : "";
+    history.pushState(null, "", `${location.pathname}${search}`);
+    setOrigin(next);
+  }, [store]);
+
+  return useMemo(() => {
+    const loaded: Loaded<Capture> = failure !== null ? { state: "failed", value: null, error: failure }
+      // What was open is not shown under the name of what is being opened.
+      : opened.state === "stale" ? { state: "loading", value: null, error: null } : opened;
+    return { origin, name: origin === null ? "" : originName(origin), loaded, listed, open, fail: setFailure };
+  }, [origin, opened, failure, listed, open]);
+}
+
+function originOfLink(): CaptureOrigin | null {
+  const src = new URLSearchParams(location.search).get("src");
+  return src === null || src === "" ? null : { kind: "url", url: src };
+}
