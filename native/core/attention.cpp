@@ -111,7 +111,7 @@ void forward_chunk(const HeadInput& input, Rows values, MutableRows out, std::sp
       block.first_key = first_key;
       block.keys = std::min(keys, round_up(last_query + 1 - first_key, panel_width));
 
-      compute_scores(queries + r * dim, *input.keys, input.visibility, block);
+      compute_scores(queries + r * dim, input.keys->panel(first_key / panel_width), dim, input.visibility, block);
       for (std::size_t i = 0; i < block.rows; ++i) {
         float* row_output = output + (r + i) * width;
         const float shrink = online_softmax(block.row(i), block.keys, state[r + i]);

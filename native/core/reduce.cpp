@@ -136,7 +136,7 @@ void reduce_query_block(const HeadInput& input, std::span<const float> lse, Head
   for_visible_keys(block.first_query, end_query, input.visibility, [&](std::uint32_t first_key, std::size_t keys) {
     block.first_key = first_key;
     block.keys = keys;
-    compute_scores(queries, *input.keys, input.visibility, block);
+    compute_scores(queries, input.keys->panel(first_key / panel_width), input.keys->dim(), input.visibility, block);
     for (std::size_t r = 0; r < block.rows; r += interleaved_rows) {
       const std::size_t n = std::min(interleaved_rows, block.rows - r);
       for (std::size_t i = r; i < r + n; ++i) {

@@ -28,9 +28,8 @@ void mask_invisible(Visibility visibility, const ScoreBlock& block) {
 
 }  // namespace
 
-void compute_scores(const float* queries, const KeyPanels& keys, Visibility visibility, const ScoreBlock& block) {
-  block_product(queries, keys.dim(), block.rows, keys.panel(block.first_key / panel_width), block.keys / panel_width,
-                keys.dim(), block.data, score_stride, false);
+void compute_scores(const float* queries, const float* panels, std::size_t dim, Visibility visibility, const ScoreBlock& block) {
+  block_product(queries, dim, block.rows, panels, block.keys / panel_width, dim, block.data, score_stride, false);
   mask_invisible(visibility, block);
 }
 

@@ -30,11 +30,12 @@ struct ScoreBlock {
 /// Copies queries times `scale` to [count][dim]: scaling q once is cheaper than scaling every score.
 void scale_queries(Rows queries, float scale, float* out);
 
-/// Scores of the block from scaled queries (the block's first row at `queries`), -infinity where a key is not visible.
-/// first_key must be a multiple of 16.
-void compute_scores(const float* queries, const KeyPanels& keys, Visibility visibility, const ScoreBlock& block);
+/// Scores of the block, -infinity where a key is not visible: from scaled queries (the block's first row at `queries`) and
+/// the panels that begin with the block's first key.
+void compute_scores(const float* queries, const float* panels, std::size_t dim, Visibility visibility, const ScoreBlock& block);
 
-/// Calls visit(first_key, keys) for every run of up to key_block keys that some query of [first_query, end_query) sees.
+/// Calls visit(first_key, keys) for every run of up to key_block keys that some query of [first_query, end_query) sees;
+/// first_key is a multiple of 16.
 template <class Visit>
 void for_visible_keys(std::uint32_t first_query, std::uint32_t end_query, Visibility visibility, Visit visit) {
   const std::uint32_t begin = visibility.first_key(first_query) / panel_width * panel_width;

@@ -1,22 +1,41 @@
 // Speed of both passes on one thread: random queries, keys and values give diffuse rows, the hardest case for pass 2.
 // g++ -std=c++20 -O3 -march=native -Inative/core test/native/bench_core.cpp native/core/*.cpp -o bench_core && ./bench_core
-#include <chrono>
 #include <cmath>
 #include <cstdio>
+#include <ctime>
 #include <random>
 #include <vector>
 
 #include "attention.h"
 #include "reduce.h"
+#include "simd.h"
 
 using namespace attnscope;
 
 namespace {
 
+/// Processor time of this thread, so that a busy machine disturbs ratios less.
 double seconds_of(auto&& work) {
-  const auto start = std::chrono::steady_clock::now();
+  const std::clock_t start = std::clock();
   work();
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  return static_cast<double>(std::clock() - start) / CLOCKS_PER_SEC;
+}
+
+/// What the core can do at best: 12 independent chains of multiply-adds in registers.
+double peak_flops() {
+  constexpr long rounds = 10'000'000;
+  simd::f32x8 chains[12];
+  for (int i = 0; i < 12; ++i) chains[i] = simd::splat(0.1f * static_cast<float>(i));
+  const simd::f32x8 factor = simd::splat(0.999f), term = simd::splat(0.001f);
+  const double time = seconds_of([&] {
+    for (long n = 0; n < rounds; ++n)
+#pragma GCC unroll 12
+      for (int i = 0; i < 12; ++i) {
+        chains[i] = chains[i] * factor + term;
+        asm volatile("" ::"x"(chains[i]));  // keeps the loop from being computed in advance
+      }
+  });
+  return 12 * 2 * simd::lanes * rounds / time;
 }
 
 void measure(std::uint32_t tokens, std::size_t dim, float spread) {
@@ -57,6 +76,7 @@ void measure_decode(std::uint32_t tokens, std::size_t dim) {
 }  // namespace
 
 int main() {
+  std::printf("peak %.1f GFLOP/s\n", peak_flops() * 1e-9);
   for (std::uint32_t tokens : {4096u, 8192u})
     for (std::size_t dim : {128u, 32u})
       for (float spread : {1.0f, 4.0f}) measure(tokens, dim, spread);
