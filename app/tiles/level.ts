@@ -63,13 +63,3 @@ export function parentTile(address: TileAddress, coarsest: number): TileAddress 
   if (address.cell >= coarsest) return null;
   return { ...address, cell: address.cell * 2, row: address.row >> 1, column: address.column >> 1 };
 }
-
-/** Position of a tile among the stored ones of a head: coarse levels first, then tile row, then tile column (<= row). */
-export function storedTileIndex(ladder: Pick<Ladder, "total" | "edge" | "base">, address: TileAddress): number {
-  let index = 0;
-  for (let cell = coarsestCell(ladder); cell > address.cell; cell /= 2) {
-    const side = Math.ceil(ladder.total / (cell * ladder.edge));
-    index += (side * (side + 1)) / 2;
-  }
-  return index + (address.row * (address.row + 1)) / 2 + address.column;
-}

@@ -1,0 +1,90 @@
+import { useRef, type KeyboardEvent, type PointerEvent } from "react";
+import { cssColour, position } from "../../marks/colour.ts";
+import { COLOUR_MAPS } from "../../marks/colour-maps.ts";
+import { usePalette } from "../../marks/theme.ts";
+import { useStore, useView } from "../../state/store.ts";
+import { DEFAULT_VIEW } from "../../state/view-state.ts";
+import { barDomain, fromBar, moveRange, toBar, type BarPart } from "./colour-range.ts";
+import { tickText } from "./number-text.ts";
+
+const STOPS = 48;
+/** Share of the bar that an arrow key moves an end by; with Shift five times that. */
+const KEY_STEP = 0.0125;
+
+/** The colour bar is the brush of its own range: drag an end, drag between them, double-click to reset. */
+export function ColourBar({ total }: { total: number }) {
+  const palette = usePalette();
+  const store = useStore();
+  const colour = useView((v) => v.colour);
+  const pooling = useView((v) => v.pooling);
+  const bar = useRef<HTMLDivElement>(null);
+  const drag = useRef<{ part: BarPart; x: number; range: { low: number; high: number } } | null>(null);
+  const domain = barDomain(colour.scale, pooling, total);
+  const stops = Array.from({ length: STOPS + 1 }, (_, i) => {
+    const at = i / STOPS;
+    return `${cssColour(position(fromBar(at, domain), colour), colour.map, palette.name)} ${(at * 100).toFixed(2)}%`;
+  });
+  const setRange = (range: { low: number; high: number }) => store.set({ colour: { ...colour, ...range } }, { gesture: "colour" });
+  const reset = () => store.set({ colour: { ...colour, low: colour.scale === "log" ? DEFAULT_VIEW.colour.low : 0, high: pooling === "sum" ? domain.high : 1 } });
+
+  const down = (part: BarPart) => (event: PointerEvent<HTMLElement>) => {
+    event.currentTarget.setPointerCapture(event.pointerId);
+    drag.current = { part, x: event.clientX, range: { low: colour.low, high: colour.high } };
+    event.stopPropagation();
+  };
+  const move = (event: PointerEvent<HTMLElement>) => {
+    const width = bar.current?.clientWidth ?? 0;
+    if (drag.current === null || width === 0) return;
+    setRange(moveRange(drag.current.range, drag.current.part, (event.clientX - drag.current.x) / width, domain));
+  };
+  const up = () => { drag.current = null; };
+  const press = (part: BarPart) => (event: KeyboardEvent) => {
+    const step = KEY_STEP * (event.shiftKey ? 5 : 1);
+    const by = { ArrowLeft: -step, ArrowDown: -step, ArrowRight: step, ArrowUp: step, Home: -1, End: 1 }[event.key];
+    if (by === undefined) return;
+    event.preventDefault();
+    event.stopPropagation();
+    setRange(moveRange(colour, part, by, domain));
+  };
+  const handle = (part: "low" | "high") => (
+    <div className="head-bar-handle" role="slider" tabIndex={0} style={{ left: `${toBar(colour[part], domain) * 100}%` }}
+      aria-label={part === "low" ? "Lower end of the colour range" : "Upper end of the colour range"}
+      aria-valuemin={domain.low} aria-valuemax={domain.high} aria-valuenow={colour[part]} aria-valuetext={tickText(colour[part])}
+      onPointerDown={down(part)} onPointerMove={move} onPointerUp={up} onKeyDown={press(part)} />
+  );
+  const low = toBar(colour.low, domain), high = toBar(colour.high, domain);
+  const ticks = colour.scale === "log" ? [1e-8, 1e-6, 1e-4, 1e-2, 1, 1e2, 1e4, 1e6].filter((t) => t <= domain.high) : [0, 0.25, 0.5, 0.75, 1].map((t) => t * domain.high);
+
+  return (
+    <div className="head-colour">
+      <div className="head-colour-range"><span>{tickText(colour.low)}</span><span>{tickText(colour.high)}</span></div>
+      <div className="head-bar" ref={bar} style={{ background: `linear-gradient(90deg, ${stops.join(", ")})` }} onDoubleClick={reset} title="Drag the ends or between them; double-click resets">
+        <div className="head-bar-middle" style={{ left: `${low * 100}%`, width: `${(high - low) * 100}%` }} onPointerDown={down("both")} onPointerMove={move} onPointerUp={up} />
+        {handle("low")}
+        {handle("high")}
+      </div>
+      <div className="head-bar-ticks">{ticks.map((t) => <span key={t} style={{ left: `${toBar(t, domain) * 100}%` }}>{colour.scale === "log" ? powerText(t) : tickText(t)}</span>)}</div>
+      <div className="head-row">
+        <Segmented label="Colour scale" value={colour.scale} options={["log", "linear"]}
+          onChange={(scale) => store.set({ colour: { ...colour, scale, low: scale === "log" ? DEFAULT_VIEW.colour.low : 0 } })} />
+        <label className="head-select">map <select value={colour.map} onChange={(event) => store.set({ colour: { ...colour, map: event.target.value } })}>
+          {COLOUR_MAPS.map((map) => <option key={map.id} value={map.id}>{map.label}</option>)}
+        </select></label>
+      </div>
+    </div>
+  );
+}
+
+const SUPERSCRIPT = "⁰¹²³⁴⁵⁶⁷⁸⁹";
+const powerText = (value: number): string => {
+  const power = Math.round(Math.log10(value));
+  return power === 0 ? "1" : `10${power < 0 ? "⁻" : ""}${[...String(Math.abs(power))].map((d) => SUPERSCRIPT[Number(d)]).join("")}`;
+};
+
+export function Segmented<T extends string>({ label, value, options, onChange }: { label: string; value: T; options: readonly T[]; onChange(value: T): void }) {
+  return (
+    <div className="head-segmented" role="group" aria-label={label}>
+      {options.map((option) => <button key={option} type="button" aria-pressed={option === value} onClick={() => onChange(option)}>{option}</button>)}
+    </div>
+  );
+}

@@ -1,0 +1,221 @@
+import { pointer, select, type Selection } from "d3-selection";
+import "d3-transition";
+import { zoom, zoomIdentity, type D3ZoomEvent, type ZoomBehavior } from "d3-zoom";
+import { busy } from "../../lib/idle.ts";
+import type { ColourScale } from "../../marks/colour.ts";
+import { MatrixPainter } from "../../marks/matrix-painter.ts";
+import { context2d } from "../../marks/pixels.ts";
+import { clampWindow, maxZoom, sameWindow, tokenAt, transformOf, windowOf, type MapWindow } from "../../tiles/geometry.ts";
+import { chooseCell, coarsestCell, parentTile } from "../../tiles/level.ts";
+import type { TileService } from "../../tiles/service.ts";
+import { mapStatus, type MapStatus } from "../../tiles/status.ts";
+import type { Pooling } from "../../tiles/tile.ts";
+import { canvasPen } from "./canvas-pen.ts";
+import { drawCrosshair } from "./draw-crosshair.ts";
+import { drawPlot } from "./draw-plot.ts";
+import type { Pair } from "./readout.ts";
+import type { PlotScene } from "./scene.ts";
+
+export interface MapProps {
+  layer: number; head: number;
+  /** Without its window, which the controller owns while a gesture runs. */
+  scene: PlotScene;
+  pooling: Pooling;
+  colour: ColourScale;
+}
+
+export interface MapCallbacks {
+  /** The window changed by a gesture; `done` when it ended. */
+  moved(window: MapWindow, done: boolean): void;
+  hovered(pair: Pair | null): void;
+  clicked(pair: Pair): void;
+  status(status: MapStatus, window: MapWindow): void;
+}
+
+/** Times of the last frames' work on the main thread, for the statistics and the benchmark. */
+const FRAME_HISTORY = 240;
+
+/** Owns the two canvases and the zoom behaviour of one map. React gives it props; pixels never pass through React. */
+export class MapController {
+  readonly frames: number[] = [];
+  readonly painter = new MatrixPainter();
+  private readonly zoom: ZoomBehavior<HTMLDivElement, unknown>;
+  private readonly hit: Selection<HTMLDivElement, unknown, null, undefined>;
+  private props: MapProps | null = null;
+  private window: MapWindow = { key: 0, query: 0, span: 1 };
+  private frame = 0;
+  private plotDirty = true;
+  private cross: { pair: Pair | null; pinned: boolean } = { pair: null, pinned: false };
+  /** The window that view state holds because of our own gesture: its echo must not move the map back. */
+  private reported: MapWindow | null = null;
+  private endWork: (() => void) | null = null;
+  private silent = false;
+  private sized = "";
+  private lastStatus = "";
+
+  constructor(
+    private readonly plot: HTMLCanvasElement, private readonly overlay: HTMLCanvasElement, hit: HTMLDivElement,
+    private readonly service: TileService, private readonly callbacks: MapCallbacks,
+  ) {
+    this.hit = select(hit);
+    const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
+    this.zoom = zoom<HTMLDivElement, unknown>().duration(still ? 0 : 120)
+      .on("zoom", (event: D3ZoomEvent<HTMLDivElement, unknown>) => this.zoomed(event))
+      .on("end", () => { if (!this.silent) this.callbacks.moved(this.window, true); });
+    this.hit.call(this.zoom)
+      .on("pointermove.cross", (event: PointerEvent) => { this.callbacks.hovered(this.pairAt(event)); })
+      .on("pointerleave.cross", () => { this.callbacks.hovered(null); })
+      .on("click.pin", (event: PointerEvent) => { const pair = this.pairAt(event); if (pair !== null) this.callbacks.clicked(pair); });
+  }
+
+  /** Takes what React knows; a window that differs from the one on screen moves the map. */
+  update(props: MapProps): void {
+    const last = this.props;
+    this.props = props;
+    const { total, layout } = props.scene;
+    const side = layout.side;
+    if (last === null || last.scene.layout.side !== side || last.scene.total !== total) {
+      this.zoom.extent([[0, 0], [side, side]]).translateExtent([[0, 0], [side, side]]).scaleExtent([1, maxZoom(total)]);
+      this.window = { key: Number.NaN, query: 0, span: 1 };
+    }
+    const wanted = clampWindow(props.scene.window, total);
+    const echo = this.reported !== null && sameWindow(this.reported, wanted) && !Number.isNaN(this.window.key);
+    if (!echo) {
+      this.reported = wanted;
+      if (!sameWindow(this.window, wanted)) this.place(wanted);
+    }
+    this.redraw();
+  }
+
+  /** Says which window view state is about to hold because of a gesture here. */
+  report(window: MapWindow): void { this.reported = window; }
+
+  /** Moves the crosshair; the plot itself is not drawn again. */
+  point(pair: Pair | null, pinned: boolean): void {
+    this.cross = { pair, pinned };
+    this.request();
+  }
+
+  redraw(): void {
+    this.plotDirty = true;
+    this.request();
+  }
+
+  private request(): void {
+    if (this.frame !== 0) return;
+    this.endWork ??= busy.begin();
+    this.frame = requestAnimationFrame(() => this.draw());
+  }
+
+  destroy(): void {
+    cancelAnimationFrame(this.frame);
+    this.endWork?.();
+    this.endWork = null;
+    this.hit.on(".zoom", null).on(".cross", null).on(".pin", null);
+    this.service.hide();
+  }
+
+  /** Bytes and times, for the statistics panel and tests. */
+  stats() {
+    const sorted = this.frames.toSorted((a, b) => a - b);
+    return { tiles: this.service.stats(), coloured: this.painter.stats(), frames: sorted.length, frameP95Ms: sorted[Math.floor(0.95 * (sorted.length - 1))] ?? 0 };
+  }
+
+  private place(window: MapWindow): void {
+    const { total, layout } = this.props!.scene;
+    const { k, x, y } = transformOf(window, total, layout.side);
+    this.window = window;
+    this.silent = true;
+    this.hit.interrupt();
+    this.zoom.transform(this.hit, zoomIdentity.translate(x, y).scale(k));
+    this.silent = false;
+  }
+
+  private zoomed(event: D3ZoomEvent<HTMLDivElement, unknown>): void {
+    if (this.silent || this.props === null) return;
+    const { total, layout } = this.props.scene;
+    this.window = clampWindow(windowOf(event.transform, total, layout.side), total);
+    this.callbacks.moved(this.window, false);
+    this.redraw();
+  }
+
+  private pairAt(event: PointerEvent): Pair | null {
+    if (this.props === null) return null;
+    const [x, y] = pointer(event, this.hit.node());
+    return tokenAt(this.window, this.props.scene.layout.side, x, y, this.props.scene.total);
+  }
+
+  private draw(): void {
+    this.frame = 0;
+    const props = this.props;
+    if (props === null) return;
+    const started = performance.now();
+    const scene = { ...props.scene, window: this.window };
+    const ratio = this.resize(scene);
+    const { layout } = scene;
+    const over = context2d(this.overlay);
+    over.setTransform(ratio, 0, 0, ratio, 0, 0);
+    over.clearRect(0, 0, layout.width, layout.height);
+    if (this.cross.pair !== null) drawCrosshair(canvasPen(over), scene, this.cross.pair, this.cross.pinned);
+    if (this.plotDirty) {
+      this.plotDirty = false;
+      this.drawMap(props, scene, ratio);
+    }
+    this.frames.push(performance.now() - started);
+    if (this.frames.length > FRAME_HISTORY) this.frames.shift();
+    if (!this.plotDirty && this.service.pending === 0) {
+      this.endWork?.();
+      this.endWork = null;
+    }
+  }
+
+  private drawMap(props: MapProps, scene: PlotScene, ratio: number): void {
+    const { layout } = scene;
+    const ladder = this.service.ladder(props.layer, props.head);
+    const devicePxPerToken = (layout.side * ratio) / this.window.span;
+    this.service.show({ layer: props.layer, head: props.head, window: this.window, devicePxPerToken });
+
+    const context = context2d(this.plot);
+    context.setTransform(ratio, 0, 0, ratio, 0, 0);
+    const pen = canvasPen(context);
+    pen.rect(0, 0, layout.width, layout.height, scene.palette.ground);
+    const x = Math.round(layout.left * ratio), y = Math.round(layout.top * ratio);
+    const complete = this.painter.paint({
+      context, x, y, side: Math.round(layout.side * ratio), window: this.window,
+      targets: this.service.wanted, tile: (a) => this.service.get(a), best: (a) => this.service.best(a),
+      parent: (a) => parentTile(a, coarsestCell(ladder)),
+      pooling: props.pooling, palette: scene.palette, colour: props.colour, devicePixelRatio: ratio,
+    });
+    drawPlot(pen, scene);
+    this.announce(props, ladder, devicePxPerToken);
+    if (!complete) this.redraw();
+  }
+
+  private announce(props: MapProps, ladder: ReturnType<TileService["ladder"]>, devicePxPerToken: number): void {
+    const cell = chooseCell(ladder, devicePxPerToken);
+    const status = mapStatus({
+      targets: this.service.wanted, tile: (a) => this.service.get(a), best: (a) => this.service.best(a),
+      window: this.window, cell, base: ladder.base, cellPx: cell * devicePxPerToken,
+    });
+    const text = JSON.stringify([status, props.layer, props.head, Math.round(Math.log2(this.window.span) * 100), this.window.key, this.window.query]);
+    if (text === this.lastStatus) return;
+    this.lastStatus = text;
+    this.callbacks.status(status, this.window);
+  }
+
+  /** Canvases follow the layout and the screen's pixel ratio. */
+  private resize({ layout }: PlotScene): number {
+    const ratio = globalThis.devicePixelRatio || 1;
+    const name = `${layout.width}.${layout.height}.${ratio}`;
+    if (name !== this.sized) {
+      this.sized = name;
+      for (const canvas of [this.plot, this.overlay]) {
+        canvas.width = Math.round(layout.width * ratio);
+        canvas.height = Math.round(layout.height * ratio);
+        canvas.style.width = `${layout.width}px`;
+        canvas.style.height = `${layout.height}px`;
+      }
+    }
+    return ratio;
+  }
+}

@@ -1,0 +1,14 @@
+import type { Transport } from "../tiles/client.ts";
+import type { FromWorker } from "./protocol.ts";
+import { TileServer, type TileServerOptions } from "./tile-server.ts";
+
+/** A tile server on this thread, for captures that cannot be sent to a worker and for tests. Still stops between blocks. */
+export function localTransport(options: Pick<TileServerOptions, "ready" | "yieldTask">): Transport {
+  const listeners: ((event: { data: FromWorker }) => void)[] = [];
+  const server = new TileServer({ ...options, post: (data) => { for (const listener of listeners) listener({ data }); } });
+  return {
+    // A turn later, as from a worker: an answer never comes before the call returned.
+    postMessage: (message) => queueMicrotask(() => server.receive(message)),
+    addEventListener: (_type, listener) => void listeners.push(listener),
+  };
+}
