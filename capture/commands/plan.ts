@@ -37,7 +37,7 @@ export function addPlan(program: Command): void {
       printLine(`${prepared.checkpoint.name}: ${formatCount(prepared.plan.tokens.length)} prompt tokens, ${formatCount(prepared.decodeSteps)} decoded\n`);
       const columns = LEVELS.map((level) => new Map(sumParts(sizes[level]).map(({ part, bytes }) => [part, bytes])));
       printLine(formatTable(["on disk (counted)", ...LEVELS], [
-        ...Object.keys(PARTS).map((part) => [part, ...columns.map((column) => formatBytes(column.get(part) ?? 0))]),
+        ...Object.keys(PARTS).map((part) => [part].concat(columns.map((column) => formatBytes(column.get(part) ?? 0)))),
         ["all", ...LEVELS.map((level) => formatBytes(totalBytes(sizes[level])))],
       ]));
       printLine("");

@@ -43,6 +43,7 @@ export function runSettings(choice: RunChoice, model: Checkpoint["model"], promp
   const total = promptTokens + decodeSteps;
   const chosen = parseHeads(choice.heads ?? (choice.level === "full" ? "all" : "none"), layers, heads);
   const cells = baseCells(choice.cell, chosen, total);
+  checkCells(cells, total);
   const stores = choice.level !== "overview";
   const fullQueryHeads = choice.level === "full" ? chosen : new Uint8Array(layers * heads);
   const queryRows = stores ? sampleQueryRows(promptTokens, QUERY_ROWS) : new Uint32Array();
@@ -74,4 +75,13 @@ export function checkTileEdge(edge: number): number {
   const power = Number.isInteger(edge) && edge > 0 && (edge & (edge - 1)) === 0;
   if (!power || edge < TILE_EDGES[0] || edge > TILE_EDGES[1]) throw userError("E_OPTION", `--tile-edge must be a power of two from ${TILE_EDGES[0]} to ${TILE_EDGES[1]}, not ${edge}.`);
   return edge;
+}
+
+/** Most cells a side that the engine accumulates (native/host/plan.cpp). */
+const MOST_CELLS = 8192;
+
+function checkCells(cells: Uint32Array, tokens: number): void {
+  for (const cell of cells) {
+    if (Math.ceil(tokens / cell) > MOST_CELLS) throw userError("E_OPTION", `--cell ${cell} gives ${Math.ceil(tokens / cell)} cells a side for ${tokens} tokens, and ${MOST_CELLS} is the most; use a larger cell.`);
+  }
 }

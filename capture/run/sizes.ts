@@ -1,9 +1,9 @@
 import { columnWidth, storedType } from "../../data/format/columns.ts";
 import type { ColumnShapes } from "../../data/format/columns.ts";
 import type { CaptureSettings } from "../../data/format/manifest.ts";
-import { CAPTURE_TABLES, LAYER_TABLES, ROWS_PER_BATCH, TABLES } from "../../data/format/tables.ts";
+import { CAPTURE_TABLES, LAYER_TABLES, MERGED_TABLES, ROWS_PER_BATCH, TABLES } from "../../data/format/tables.ts";
 import type { LayerTable, Segment, TableName } from "../../data/format/tables.ts";
-import { pyramidLevels, tilesOfHead } from "../../data/reader/address.ts";
+import { pyramidLevels, storedTileRows, tilesOfHead } from "../../data/reader/address.ts";
 import type { ModelPlan } from "../../native/engine.ts";
 
 /** Bytes on disk by table; counted from the format, not measured. */
@@ -39,7 +39,10 @@ function rowsOfHead(table: LayerTable, segment: Segment, layer: number, head: nu
   const blocks = (size: number): number => Math.ceil(end / size) - Math.floor(begin / size);
   switch (table) {
     case "heads": case "thumbs": case "channels": case "queryStats": return 1;
-    case "pyramid": return tilesOfHead(pyramidLevels(total, settings.cells[layer]?.[head] ?? 1, settings.tileEdge));
+    case "pyramid": {
+      const levels = pyramidLevels(total, settings.cells[layer]?.[head] ?? 1, settings.tileEdge);
+      return tilesOfHead(storedTileRows(levels, settings.tileEdge, segment === "decode" ? { begin, end } : undefined));
+    }
     case "rows": case "kv": return end - begin;
     case "marginals": return end;
     case "pages": return blocks(settings.pageTokens);
@@ -73,6 +76,8 @@ export function captureSizes(input: SizeInput): SizeByTable {
       }
     }
   }
+  // A complete run holds the heads and thumbs of all layers once more, in one file each.
+  for (const table of MERGED_TABLES) sizes[table] *= 2;
   const rows = { tokens: promptTokens + decodeSteps, needles: 16, queries: settings.level === "overview" ? 0 : input.sampledQueries, steps: decodeSteps, logits: input.logits ? promptTokens + decodeSteps : 0 };
   for (const table of CAPTURE_TABLES) if (rows[table] > 0) sizes[table] = rows[table] * rowBytes(table, shapes) + FILE_BYTES;
   return sizes;
