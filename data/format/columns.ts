@@ -35,6 +35,6 @@ export function storedType(column: ColumnSpec, shapes: ColumnShapes): "u16" | "u
 
 /** The table's head column: rows are grouped by it. Null for tables of the whole capture. */
 export function groupColumn(table: TableName): "head" | "kv_head" | null {
-  const names = TABLES[table].columns.map((column) => column.name);
-  return names.includes("head") ? "head" : names.includes("kv_head") ? "kv_head" : null;
+  const has = (name: string): boolean => TABLES[table].columns.some((column) => column.name === name);
+  return has("head") ? "head" : has("kv_head") ? "kv_head" : null;
 }

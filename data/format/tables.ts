@@ -107,7 +107,7 @@ export const TABLES: Readonly<Record<TableName, TableSpec>> = {
     { name: "cell", type: "u32", unit: "tokens", doc: "Side of a cell." },
     pooled("mean", "thumbEdge^2"), pooled("max", "thumbEdge^2"),
   ]),
-  pyramid: spec("pyramid", "layer", "head, then cell descending (coarse first), then tile row, then tile column; only tiles with tile_column <= tile_row; one row a record batch", "The pooled attention map as tiles of tileEdge x tileEdge cells.", [
+  pyramid: spec("pyramid", "layer", "head, then cell descending (coarse first), then tile row, then tile column; only tiles with tile_column <= tile_row, in decode only tile rows that hold a decoded query; one row a record batch", "The pooled attention map as tiles of tileEdge x tileEdge cells.", [
     head,
     { name: "cell", type: "u32", unit: "tokens", doc: "Side of a cell, a power of two." },
     { name: "tile_row", type: "u32", unit: "tile", doc: "Tile index along queries: rows from tile_row * tileEdge * cell." },
@@ -137,13 +137,13 @@ export const TABLES: Readonly<Record<TableName, TableSpec>> = {
     { name: "lag_k_std", type: "f32", unit: "1", doc: "LagKV: standard deviation over channels of the key normalised by the next partition (settings.lag); NaN without reference." },
     { name: "lag_v_std", type: "f32", unit: "1", doc: "The same for the value." },
   ]),
-  pages: spec("pages", "layer", "kv head, then page", "Channel bounds of K by page of settings.pageTokens tokens (Quest).", [
+  pages: spec("pages", "layer", "kv head, then page", "Channel bounds of K by page of settings.pageTokens prompt tokens (Quest). Prefill only.", [
     kvHead,
     { name: "page", type: "u32", unit: "page", doc: "Page number; the last may be ragged." },
     { name: "k_min", type: "f32", width: "headDim", unit: "activation", doc: "Smallest key value by channel." },
     { name: "k_max", type: "f32", width: "headDim", unit: "activation", doc: "Largest key value by channel." },
   ]),
-  channels: spec("channels", "layer", "kv head", "Per kv head, channel statistics over the segment's tokens; k_mean is the mean key.", [
+  channels: spec("channels", "layer", "kv head", "Per kv head, channel statistics over the prompt's tokens; k_mean is the mean key. Prefill only.", [
     kvHead,
     ...(["k", "v"] as const).flatMap((x): ColumnSpec[] => [
       { name: `${x}_mean`, type: "f32", width: "headDim", unit: "activation", doc: `Mean of ${x} by channel.` },
@@ -152,13 +152,13 @@ export const TABLES: Readonly<Record<TableName, TableSpec>> = {
       { name: `${x}_outlier_share`, type: "f32", unit: "share of 1", doc: "Share of channels whose RMS exceeds 4 x the median channel RMS." },
     ]),
   ]),
-  queryStats: spec("queryStats", "layer", "head", "Pre-RoPE queries of tokens >= settings.sinkTokens (Expected Attention).", [
+  queryStats: spec("queryStats", "layer", "head", "Pre-RoPE queries of prompt tokens >= settings.sinkTokens (Expected Attention). Prefill only.", [
     head,
     { name: "tokens", type: "u32", unit: "tokens", doc: "Number of tokens in the statistics." },
     { name: "mean", type: "f32", width: "headDim", unit: "activation", doc: "Mean query by channel." },
     { name: "covariance", type: "f32", width: "headDim^2", unit: "activation^2", doc: "Population covariance, row-major." },
   ]),
-  qPooled: spec("qPooled", "layer", "head, then block", "Queries (post-RoPE) averaged over blocks of settings.queryPoolTokens rows.", [
+  qPooled: spec("qPooled", "layer", "head, then block", "Prompt queries (post-RoPE) averaged over blocks of settings.queryPoolTokens rows. Prefill only; not at level overview.", [
     head,
     { name: "block", type: "u32", unit: "block", doc: "Block number; the last may be ragged." },
     { name: "q", type: "f32", width: "headDim", unit: "activation", doc: "Mean query of the block." },

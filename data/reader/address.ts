@@ -47,22 +47,35 @@ export function pyramidLevels(totalTokens: number, baseCell: number, tileEdge: n
   return levels;
 }
 
-/** Tiles on and below the diagonal. */
-export const triangle = (tiles: number): number => (tiles * (tiles + 1)) / 2;
+/** Tile rows of one level that a segment stores: [first, end). */
+export interface StoredTileRows { cell: number; first: number; end: number }
 
-export function tilesOfHead(levels: readonly PyramidLevelInfo[]): number {
-  return levels.reduce((sum, level) => sum + triangle(level.tiles), 0);
+/**
+ * Prefill stores every tile on and below the diagonal; decode only the tile rows that hold one of its query rows.
+ * `decoded` is the half-open range of decoded positions.
+ */
+export function storedTileRows(levels: readonly PyramidLevelInfo[], tileEdge: number, decoded?: { begin: number; end: number }): StoredTileRows[] {
+  return levels.map(({ cell, tiles }) => (decoded
+    ? { cell, first: Math.floor(decoded.begin / cell / tileEdge), end: Math.floor((decoded.end - 1) / cell / tileEdge) + 1 }
+    : { cell, first: 0, end: tiles }));
+}
+
+/** Tiles in tile rows 0..rows-1 on and below the diagonal. */
+const triangle = (rows: number): number => (rows * (rows + 1)) / 2;
+
+export function tilesOfHead(stored: readonly StoredTileRows[]): number {
+  return stored.reduce((sum, level) => sum + triangle(level.end) - triangle(level.first), 0);
 }
 
 /** Index of a tile among its head's tiles; null where no such tile is stored. */
-export function tileIndex(levels: readonly PyramidLevelInfo[], cell: number, tileRow: number, tileColumn: number): number | null {
+export function tileIndex(stored: readonly StoredTileRows[], cell: number, tileRow: number, tileColumn: number): number | null {
   let before = 0;
-  for (const level of levels) {
+  for (const level of stored) {
     if (level.cell === cell) {
-      const stored = Number.isInteger(tileRow) && Number.isInteger(tileColumn) && tileColumn >= 0 && tileColumn <= tileRow && tileRow < level.tiles;
-      return stored ? before + triangle(tileRow) + tileColumn : null;
+      const there = Number.isInteger(tileRow) && Number.isInteger(tileColumn) && tileColumn >= 0 && tileColumn <= tileRow && tileRow >= level.first && tileRow < level.end;
+      return there ? before + triangle(tileRow) - triangle(level.first) + tileColumn : null;
     }
-    before += triangle(level.tiles);
+    before += triangle(level.end) - triangle(level.first);
   }
   return null;
 }

@@ -157,10 +157,11 @@ export interface Capture {
   marginals(layer: number, head: number, segment?: Segment, signal?: AbortSignal): Promise<MarginalColumns | null>;
   tile(layer: number, head: number, cell: number, tileRow: number, tileColumn: number, segment?: Segment, signal?: AbortSignal): Promise<StoredTile | null>;
   kv(layer: number, kvHead: number, segment?: Segment, signal?: AbortSignal): Promise<KvColumns | null>;
-  pages(layer: number, kvHead: number, segment?: Segment, signal?: AbortSignal): Promise<PageColumns | null>;
-  channels(layer: number, segment?: Segment, signal?: AbortSignal): Promise<ChannelColumns | null>;
-  queryStats(layer: number, segment?: Segment, signal?: AbortSignal): Promise<QueryStatColumns | null>;
-  pooledQueries(layer: number, head: number, segment?: Segment, signal?: AbortSignal): Promise<PooledQueryColumns | null>;
+  // The four that follow are of the prompt.
+  pages(layer: number, kvHead: number, signal?: AbortSignal): Promise<PageColumns | null>;
+  channels(layer: number, signal?: AbortSignal): Promise<ChannelColumns | null>;
+  queryStats(layer: number, signal?: AbortSignal): Promise<QueryStatColumns | null>;
+  pooledQueries(layer: number, head: number, signal?: AbortSignal): Promise<PooledQueryColumns | null>;
   /** Ascending prompt positions whose q is stored for this head, or null where none is. Decode steps are all stored. */
   storedQueryPositions(layer: number, head: number, signal?: AbortSignal): Promise<Uint32Array | null>;
   /** `head` is a query head for "q" and a kv head for "k" and "v". */

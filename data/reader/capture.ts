@@ -4,7 +4,8 @@ import type { FileEntry, Manifest } from "../format/manifest.ts";
 import { ROWS_PER_BATCH, TABLES, mergedPath, tablePath } from "../format/tables.ts";
 import type { CaptureTable, LayerTable, MergedTable, Segment, TableName } from "../format/tables.ts";
 import { sha256 } from "../sha256.ts";
-import { pyramidLevels, sliceHead, tileIndex, tilesOfHead } from "./address.ts";
+import { pyramidLevels, sliceHead, storedTileRows, tileIndex, tilesOfHead } from "./address.ts";
+import type { StoredTileRows } from "./address.ts";
 import { ArrowFile } from "./arrow-file.ts";
 import type { DecodedBatch } from "./arrow-file.ts";
 import { corrupt, missingFile } from "./broken.ts";
@@ -209,10 +210,10 @@ export class FolderCapture implements types.Capture {
 
   async tile(layer: number, head: number, cell: number, tileRow: number, tileColumn: number, segment: Segment = "prefill", signal?: AbortSignal): Promise<types.StoredTile | null> {
     const entry = this.entries.get(tablePath("pyramid", segment, layer));
-    const index = tileIndex(this.levels(layer, head), cell, tileRow, tileColumn);
+    const index = entry ? tileIndex(this.tileRows(layer, head, segment), cell, tileRow, tileColumn) : null;
     if (!entry || index === null) return null;
     let first = 0;
-    for (let h = 0; h < head; h++) first += tilesOfHead(this.levels(layer, h));
+    for (let h = 0; h < head; h++) first += tilesOfHead(this.tileRows(layer, h, segment));
     const { rows, columns } = await this.batch(entry, "pyramid", first + index, signal);
     const at = this.at(entry.path);
     if (rows !== 1) throw corrupt(at, `has ${rows} tiles in record batch ${first + index} where one belongs`);
@@ -223,6 +224,11 @@ export class FolderCapture implements types.Capture {
     return { segment, edge, cell, row0: tileRow * edge * cell, column0: tileColumn * edge * cell, mean: floats(columns, "mean"), max: floats(columns, "max") };
   }
 
+  private tileRows(layer: number, head: number, segment: Segment): StoredTileRows[] {
+    const decoded = segment === "decode" ? { begin: this.promptTokens, end: this.totalTokens } : undefined;
+    return storedTileRows(this.levels(layer, head), this.shapes.tileEdge, decoded);
+  }
+
   async kv(layer: number, kvHead: number, segment: Segment = "prefill", signal?: AbortSignal): Promise<types.KvColumns | null> {
     const joined = await this.wholeHead("kv", layer, kvHead, segment, "token", signal);
     return joined && {
@@ -231,18 +237,18 @@ export class FolderCapture implements types.Capture {
     };
   }
 
-  async pages(layer: number, kvHead: number, segment: Segment = "prefill", signal?: AbortSignal): Promise<types.PageColumns | null> {
-    const joined = await this.wholeHead("pages", layer, kvHead, segment, "page", signal);
+  async pages(layer: number, kvHead: number, signal?: AbortSignal): Promise<types.PageColumns | null> {
+    const joined = await this.wholeHead("pages", layer, kvHead, "prefill", "page", signal);
     return joined && { first: joined.first, count: joined.count, dim: this.shapes.headDim, k_min: floats(joined, "k_min"), k_max: floats(joined, "k_max") };
   }
 
-  async pooledQueries(layer: number, head: number, segment: Segment = "prefill", signal?: AbortSignal): Promise<types.PooledQueryColumns | null> {
-    const joined = await this.wholeHead("qPooled", layer, head, segment, "block", signal);
+  async pooledQueries(layer: number, head: number, signal?: AbortSignal): Promise<types.PooledQueryColumns | null> {
+    const joined = await this.wholeHead("qPooled", layer, head, "prefill", "block", signal);
     return joined && { first: joined.first, count: joined.count, dim: this.shapes.headDim, q: floats(joined, "q") };
   }
 
-  async channels(layer: number, segment: Segment = "prefill", signal?: AbortSignal): Promise<types.ChannelColumns | null> {
-    const joined = await this.wholeLayer("channels", layer, segment, signal);
+  async channels(layer: number, signal?: AbortSignal): Promise<types.ChannelColumns | null> {
+    const joined = await this.wholeLayer("channels", layer, signal);
     if (!joined) return null;
     const f = (name: string): Float32Array => floats(joined, name);
     return {
@@ -252,8 +258,8 @@ export class FolderCapture implements types.Capture {
     };
   }
 
-  async queryStats(layer: number, segment: Segment = "prefill", signal?: AbortSignal): Promise<types.QueryStatColumns | null> {
-    const joined = await this.wholeLayer("queryStats", layer, segment, signal);
+  async queryStats(layer: number, signal?: AbortSignal): Promise<types.QueryStatColumns | null> {
+    const joined = await this.wholeLayer("queryStats", layer, signal);
     return joined && { count: joined.count, dim: this.shapes.headDim, tokens: words(joined, "tokens"), mean: floats(joined, "mean"), covariance: floats(joined, "covariance") };
   }
 
@@ -394,9 +400,9 @@ export class FolderCapture implements types.Capture {
     return Object.assign(joined, { first });
   }
 
-  /** A table with one row a head, in one batch. */
-  private async wholeLayer(table: LayerTable, layer: number, segment: Segment, signal?: AbortSignal): Promise<(Columns & { count: number }) | null> {
-    const entry = this.entries.get(tablePath(table, segment, layer));
+  /** A table of the prompt with one row a head, in one batch. */
+  private async wholeLayer(table: LayerTable, layer: number, signal?: AbortSignal): Promise<(Columns & { count: number }) | null> {
+    const entry = this.entries.get(tablePath(table, "prefill", layer));
     if (!entry) return null;
     const { columns, rows } = await this.batch(entry, table, 0, signal);
     if (rows !== entry.rows) throw corrupt(this.at(entry.path), `has ${rows} rows where the manifest says ${entry.rows}`);

@@ -2,7 +2,7 @@ import { groupColumn } from "../format/columns.ts";
 import type { FileEntry, Manifest } from "../format/manifest.ts";
 import { ROWS_PER_BATCH } from "../format/tables.ts";
 import type { TableName } from "../format/tables.ts";
-import { pyramidLevels, tilesOfHead } from "./address.ts";
+import { pyramidLevels, storedTileRows, tilesOfHead } from "./address.ts";
 import { corrupt } from "./broken.ts";
 import type { Columns, NumericColumn } from "./columns.ts";
 
@@ -22,7 +22,10 @@ export function expectedRows(entry: FileEntry, manifest: Manifest): number | nul
     case "kv": case "k": case "v": return kvHeads * rows;
     case "steps": return decode;
     case "q": return entry.segment === "decode" ? heads * rows : promptQueries(entry, manifest);
-    case "pyramid": return settings.cells[entry.layer!]!.reduce((sum, cell) => sum + tilesOfHead(pyramidLevels(planned, cell, settings.tileEdge)), 0);
+    case "pyramid": {
+      const decoded = entry.segment === "decode" ? { begin: prompt, end: total } : undefined;
+      return settings.cells[entry.layer!]!.reduce((sum, cell) => sum + tilesOfHead(storedTileRows(pyramidLevels(planned, cell, settings.tileEdge), settings.tileEdge, decoded)), 0);
+    }
     case "tokens": return manifest.status === "complete" ? total : null;
     default: return null;
   }

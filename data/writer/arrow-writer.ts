@@ -27,6 +27,8 @@ export class ArrowFileWriter extends RecordBatchFileWriter<TypeMap> {
   protected override _write(chunk: ArrayBufferView): this {
     if (chunk.byteLength > 0) {
       this.out(new Uint8Array(chunk.buffer, chunk.byteOffset, chunk.byteLength));
+      // The base class takes block offsets from here.
+      // oxlint-disable-next-line no-underscore-dangle
       this._position += chunk.byteLength;
     }
     return this;

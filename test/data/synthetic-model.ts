@@ -1,5 +1,5 @@
 import { fromBf16, fromF16, toBf16, toF16 } from "./half.ts";
-import type { SyntheticOptions } from "./synthetic.ts";
+import type { SyntheticOptions } from "./synthetic-options.ts";
 
 /** Stored vectors of a synthetic capture and fp64 attention over them. */
 export interface SyntheticModel {
@@ -8,7 +8,6 @@ export interface SyntheticModel {
   total: number;
   /** [layer][head] query vectors and [layer][kvHead] keys and values, [token][headDim], as the storage type holds them. */
   q: Float64Array[][]; k: Float64Array[][]; v: Float64Array[][];
-  /** Queries before "RoPE" (here: before rounding), for the query statistics. */
   kvHead(head: number): number;
   /** First key that query i sees. */
   firstKey(query: number): number;

@@ -2,8 +2,8 @@ import type { Segment } from "../../data/format/tables.ts";
 import type { WriterBatch, WriterColumn } from "../../data/writer/batches.ts";
 import { toBf16, toF16 } from "./half.ts";
 import type { SyntheticModel } from "./synthetic-model.ts";
-import { storedQueries, syntheticLevels } from "./synthetic.ts";
-import type { SyntheticOptions } from "./synthetic.ts";
+import { storedQueries, syntheticLevels } from "./synthetic-options.ts";
+import type { SyntheticOptions } from "./synthetic-options.ts";
 
 type Columns = Record<string, readonly number[] | Float32Array | Uint32Array | Uint16Array>;
 const U32 = new Set(["token", "index", "page", "block", "cell", "tile_row", "tile_column", "top1_key", "tokens"]);
@@ -23,18 +23,19 @@ export function* layerBatches(options: SyntheticOptions, model: SyntheticModel, 
     yield batch("marginals", end, reduced.marginals);
     yield batch("thumbs", 1, { head: [head], ...reduced.thumb }, { mean: options.thumbEdge ** 2, max: options.thumbEdge ** 2 });
     for (const tile of reduced.tiles) yield batch("pyramid", 1, { head: [head], ...tile }, { mean: options.tileEdge ** 2, max: options.tileEdge ** 2 });
+    if (segment === "decode") continue;
     yield batch("queryStats", 1, { head: [head], ...queryStats(options, model.q[layer]![head]!, Math.max(begin, 4), end) }, { mean: options.headDim, covariance: options.headDim ** 2 });
     const pooled = pool(options, model.q[layer]![head]!, begin, end);
-    if (options.level !== "overview") yield batch("qPooled", pooled.count, { head: new Array<number>(pooled.count).fill(head), block: range(0, pooled.count), q: pooled.q }, { q: options.headDim });
+    if (options.level !== "overview") yield batch("qPooled", pooled.count, { head: repeat(head, pooled.count), block: range(0, pooled.count), q: pooled.q }, { q: options.headDim });
   }
-  yield batch("heads", options.heads, Object.fromEntries(Object.keys(heads[0]!).map((name) => [name, heads.flatMap((row) => [...row[name]!])])));
+  yield batch("heads", options.heads, Object.fromEntries(Object.keys(heads[0]!).map((name) => [name, heads.flatMap((row) => Array.from(row[name]!))])));
   for (let h = 0; h < options.kvHeads; h++) yield* kvBatches(options, model, layer, h, begin, end, batch);
   if (options.level === "overview") return;
   const store = (tensor: "q" | "k" | "v", head: number, tokens: readonly number[]): WriterBatch => {
     const source = model[tensor][layer]![head]!;
     const values = tokens.flatMap((token) => [...source.subarray(token * options.headDim, (token + 1) * options.headDim)]);
     const data = options.vectors === "f32" ? Float32Array.from(values) : Uint16Array.from(values, options.vectors === "f16" ? toF16 : toBf16);
-    const group = new Array<number>(tokens.length).fill(head);
+    const group = repeat(head, tokens.length);
     return batch(tensor, tokens.length, { [tensor === "q" ? "head" : "kv_head"]: group, token: tokens, [tensor]: data }, { [tensor]: options.headDim });
   };
   for (let head = 0; head < options.heads; head++) yield store("q", head, segment === "decode" || full(layer, head) ? range(begin, end) : storedQueries(options));
@@ -49,6 +50,8 @@ function typedColumn(table: string, name: string, data: Columns[string], rows: n
   return { name, width, data: typed };
 }
 
+const repeat = (value: number, count: number): number[] => Array.from({ length: count }, () => value);
+const average = (values: readonly number[]): number => values.reduce((sum, y) => sum + y, 0) / values.length;
 const range = (begin: number, end: number): number[] => Array.from({ length: end - begin }, (_, i) => begin + i);
 
 function reduceHead(options: SyntheticOptions, model: SyntheticModel, layer: number, head: number, begin: number, end: number) {
@@ -74,7 +77,7 @@ function reduceHead(options: SyntheticOptions, model: SyntheticModel, layer: num
       level.count[at]! += 1;
     }
     previous.push(i > first ? p[i - 1 - first]! : 0);
-    const sorted = Float64Array.from(p).sort().reverse();
+    const sorted = Float64Array.from(p).toSorted().toReversed();
     const cover = (share: number): number => {
       let mass = 0, keys = 0;
       while (keys < sorted.length && mass < share) mass += sorted[keys++]!;
@@ -88,12 +91,16 @@ function reduceHead(options: SyntheticOptions, model: SyntheticModel, layer: num
   const summary = Object.fromEntries(["entropy", "sink_mass", "local_mass", "top1_mass", "previous_mass", "coverage_90", "coverage_95", "coverage_99"]
     .map((name) => [name, [mean(name === "previous_mass" ? previous : rows[name]!)]]));
 
+  // Prefill stores every tile row, decode those that hold one of its rows.
+  const segmentRows = begin === 0 ? { first: 0, last: Infinity } : { first: begin, last: end - 1 };
   const tiles: Columns[] = [];
   let thumb: Columns | null = null;
   const byCell = new Map<number, Columns[]>();
-  for (const info of [...syntheticLevels(options, layer, head)].reverse()) {
+  for (const info of syntheticLevels(options, layer, head).toReversed()) {
     const list: Columns[] = [];
+    const side = level.cell * options.tileEdge;
     for (let r = 0; r < info.tiles; r++) {
+      if (segmentRows.first > r * side + side - 1 || segmentRows.last < r * side) continue;
       for (let c = 0; c <= r; c++) list.push({ cell: [level.cell], tile_row: [r], tile_column: [c], ...cut(level, options.tileEdge, r, c) });
     }
     byCell.set(level.cell, list);
@@ -104,8 +111,8 @@ function reduceHead(options: SyntheticOptions, model: SyntheticModel, layer: num
     if (level.cells <= options.thumbEdge) thumb = { cell: [level.cell], ...cut(level, options.thumbEdge, 0, 0) };
     else level = coarser(level);
   }
-  for (const cellSize of [...byCell.keys()].sort((a, b) => b - a)) tiles.push(...byCell.get(cellSize)!);
-  const marginals: Columns = { head: new Array<number>(end).fill(head), index: range(0, end), column_sum: Float32Array.from(column), diagonal_sum: Float32Array.from(diagonal) };
+  for (const cellSize of [...byCell.keys()].toSorted((a, b) => b - a)) tiles.push(...byCell.get(cellSize)!);
+  const marginals: Columns = { head: repeat(head, end), index: range(0, end), column_sum: Float32Array.from(column), diagonal_sum: Float32Array.from(diagonal) };
   return { rows: rows as Columns, marginals, summary: summary as Columns, thumb, tiles };
 }
 
@@ -165,19 +172,20 @@ function* kvBatches(options: SyntheticOptions, model: SyntheticModel, layer: num
   const { headDim: d, pageTokens } = options;
   const k = model.k[layer]![head]!, v = model.v[layer]![head]!;
   const norm = (x: Float64Array, t: number): number => Math.hypot(...x.subarray(t * d, (t + 1) * d));
-  const tokens = range(begin, end), group = (n: number): number[] => new Array<number>(n).fill(head);
+  const tokens = range(begin, end), group = (n: number): number[] => repeat(head, n);
   const lag = (x: Float64Array): number[] => { const std = lagStd(x, model.total, d, 4, 16); return tokens.map((t) => std[t]!); };
   yield batch("kv", tokens.length, { kv_head: group(tokens.length), token: tokens, k_norm: tokens.map((t) => norm(k, t)), v_norm: tokens.map((t) => norm(v, t)), lag_k_std: lag(k), lag_v_std: lag(v) });
+  // Pages and channel statistics are of the prompt.
+  if (begin > 0) return;
   const pages = range(Math.floor(begin / pageTokens), Math.ceil(end / pageTokens));
   const bound = (pick: (...values: number[]) => number): Float32Array => Float32Array.from(pages.flatMap((page) => range(0, d).map((c) => pick(...range(page * pageTokens, Math.min(end, (page + 1) * pageTokens)).map((t) => k[t * d + c]!)))));
   yield batch("pages", pages.length, { kv_head: group(pages.length), page: pages, k_min: bound(Math.min), k_max: bound(Math.max) }, { k_min: d, k_max: d });
   const stats: Columns = { kv_head: [head] };
   for (const [name, x] of [["k", k], ["v", v]] as const) {
     const channel = (c: number): number[] => tokens.map((t) => x[t * d + c]!);
-    const average = (values: number[]): number => values.reduce((sum, y) => sum + y, 0) / values.length;
-    const means = range(0, d).map((c) => average(channel(c)));
+      const means = range(0, d).map((c) => average(channel(c)));
     const rms = range(0, d).map((c) => Math.sqrt(average(channel(c).map((y) => y * y))));
-    const sorted = [...rms].sort((a, b) => a - b), median = (sorted[(d - 1) >> 1]! + sorted[d >> 1]!) / 2;
+    const sorted = rms.toSorted((a, b) => a - b), median = (sorted[(d - 1) >> 1]! + sorted[d >> 1]!) / 2;
     stats[`${name}_mean`] = Float32Array.from(means);
     stats[`${name}_variance`] = Float32Array.from(range(0, d), (c) => average(channel(c).map((y) => (y - means[c]!) ** 2)));
     stats[`${name}_absmax`] = Float32Array.from(range(0, d), (c) => Math.max(...channel(c).map(Math.abs)));
@@ -188,9 +196,9 @@ function* kvBatches(options: SyntheticOptions, model: SyntheticModel, layer: num
 
 /** LagKV: each partition normalised per channel by the next one's range, then the standard deviation over channels. */
 function lagStd(x: Float64Array, total: number, d: number, sink: number, size: number): number[] {
-  const std = new Array<number>(total).fill(NaN);
+  const std = repeat(NaN, total);
   for (let start = sink; start + 2 * size <= total; start += size) {
-    const low = new Array<number>(d).fill(Infinity), high = new Array<number>(d).fill(-Infinity);
+    const low = repeat(Infinity, d), high = repeat(-Infinity, d);
     for (let t = start + size; t < start + 2 * size; t++) for (let c = 0; c < d; c++) [low[c], high[c]] = [Math.min(low[c]!, x[t * d + c]!), Math.max(high[c]!, x[t * d + c]!)];
     for (let t = start; t < start + size; t++) {
       const scaled = low.map((lo, c) => (x[t * d + c]! - lo) / (high[c]! - lo)).filter(Number.isFinite);

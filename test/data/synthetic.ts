@@ -1,6 +1,4 @@
-import type { VectorDType } from "../../data/format/manifest.ts";
 import type { Segment } from "../../data/format/tables.ts";
-import { pyramidLevels } from "../../data/reader/address.ts";
 import { memoryFolder } from "../../data/reader/memory.ts";
 import type { Folder } from "../../data/reader/source.ts";
 import { CaptureWriter } from "../../data/writer/capture-writer.ts";
@@ -9,38 +7,17 @@ import { MemoryStore } from "../../data/writer/memory-store.ts";
 import type { Store } from "../../data/writer/store.ts";
 import { makeModel } from "./synthetic-model.ts";
 import type { SyntheticModel } from "./synthetic-model.ts";
+import { SYNTHETIC_DEFAULTS, storedQueries } from "./synthetic-options.ts";
+import type { SyntheticOptions } from "./synthetic-options.ts";
 import { layerBatches } from "./synthetic-tables.ts";
+
+export { SYNTHETIC_DEFAULTS, storedQueries, syntheticLevels } from "./synthetic-options.ts";
+export type { SyntheticOptions } from "./synthetic-options.ts";
 
 /**
  * A small capture whose every number follows from seeded q, k and v by plain fp64 arithmetic: the reference that reader
  * and viewer tests compare with. Same options, same bytes.
  */
-export interface SyntheticOptions {
-  /** Prompt tokens. */
-  tokens: number;
-  layers: number; heads: number; kvHeads: number; headDim: number;
-  level: "overview" | "replay" | "full";
-  vectors: VectorDType;
-  /** Decode steps. */
-  decode: number;
-  /** Base cell of the pyramid by layer and head; a power of two. */
-  cell: (layer: number, head: number) => number;
-  tileEdge: number; thumbEdge: number; pageTokens: number; queryPoolTokens: number; statsFirstRow: number;
-  /** Level full keeps every query of these heads. */
-  fullQueries: (layer: number, head: number) => boolean;
-  /** Level replay keeps the last rows and every strided earlier one. */
-  lastQueries: number; strideQueries: number;
-  logits: boolean; vocabSize: number;
-  window: number | null;
-  seed: number;
-}
-
-export const SYNTHETIC_DEFAULTS: SyntheticOptions = {
-  tokens: 96, layers: 2, heads: 4, kvHeads: 2, headDim: 8, level: "full", vectors: "bf16", decode: 0,
-  cell: () => 1, tileEdge: 32, thumbEdge: 32, pageTokens: 16, queryPoolTokens: 16, statsFirstRow: 4,
-  fullQueries: () => true, lastQueries: 16, strideQueries: 7, logits: false, vocabSize: 32, window: null, seed: 1,
-};
-
 export interface Synthetic {
   options: SyntheticOptions;
   /** Vectors as stored (rounded) and the attention that follows from them. */
@@ -100,17 +77,11 @@ export function writeSynthetic(store: Store, partial: Partial<SyntheticOptions> 
   return { options, model, writer };
 }
 
-/** Prompt positions stored for heads that do not keep every query. */
-export function storedQueries(options: SyntheticOptions): number[] {
-  return Array.from({ length: options.tokens }, (_, i) => i).filter((i) => i >= options.tokens - options.lastQueries || i % options.strideQueries === 0);
-}
-
-/** Levels of a head, coarsest first. */
-export function syntheticLevels(options: SyntheticOptions, layer: number, head: number): ReturnType<typeof pyramidLevels> {
-  return pyramidLevels(options.tokens + options.decode, options.cell(layer, head), options.tileEdge);
-}
-
 const WORDS = ["the", "tide", "keeps", "a", "ledger", "of", "lamps", ",", "and", "quay", "seven", "answers", ".", "\n", "7", "é"];
+const encoder = new TextEncoder();
+const scalar = (name: string, data: Uint32Array | Int32Array | Float32Array | Uint16Array | readonly string[] | readonly Uint8Array[]) => ({ name, width: 1, data });
+const u = (...values: number[]): Uint32Array => Uint32Array.from(values);
+const classOf = (piece: string): string => (/^\d+$/.test(piece.trim()) ? "number" : piece === "\n" ? "newline" : /^[,.]$/.test(piece.trim()) ? "punctuation" : "word");
 
 function writeWholeTables(writer: CaptureWriter, options: SyntheticOptions, model: SyntheticModel): void {
   const { tokens: prompt, decode } = options;
@@ -123,9 +94,6 @@ function writeWholeTables(writer: CaptureWriter, options: SyntheticOptions, mode
     if (begin >= 0) chars += piece.length;
     return [begin, begin < 0 ? -1 : chars] as const;
   });
-  const encoder = new TextEncoder();
-  const scalar = (name: string, data: Uint32Array | Int32Array | Float32Array | Uint16Array | readonly string[] | readonly Uint8Array[]) => ({ name, width: 1, data });
-  const classOf = (piece: string): string => (/^\d+$/.test(piece.trim()) ? "number" : piece === "\n" ? "newline" : /^[,.]$/.test(piece.trim()) ? "punctuation" : "word");
   writer.table("tokens", total, [
     scalar("token", Uint32Array.from(every((i) => i))), scalar("id", model.ids), scalar("text", text),
     scalar("bytes", text.map((piece, i) => (i === 0 ? new Uint8Array(0) : encoder.encode(piece)))),
@@ -134,7 +102,6 @@ function writeWholeTables(writer: CaptureWriter, options: SyntheticOptions, mode
     scalar("char_begin", Int32Array.from(span, ([begin]) => begin)), scalar("char_end", Int32Array.from(span, ([, end]) => end)),
   ]);
   const needle = [Math.floor(prompt / 3), Math.floor(prompt / 3) + 4] as const;
-  const u = (...values: number[]): Uint32Array => Uint32Array.from(values);
   writer.table("needles", 1, [
     scalar("needle", u(0)), scalar("label", ["passkey"]), scalar("text", [text.slice(...needle).join("")]),
     scalar("token_begin", u(needle[0])), scalar("token_end", u(needle[1])),
