@@ -1,0 +1,21 @@
+import type {
+  CapturePlan, CaptureSummary, ColumnBatch, DType, EngineInfo, RunProgress, TileGrid, TileJob, TileValues, VectorData,
+} from "../../engine.ts";
+
+/** What the compiled add-on exports (addon.cpp), before the loader makes a NodeEngine of it. Errors carry a `code`. */
+export interface Addon {
+  info(): EngineInfo;
+  TileJob: new (grid: TileGrid, scale: number, window: number) => TileJob;
+  mergeTiles(a: TileValues, b: TileValues): TileValues;
+  tileCounts(grid: TileGrid, rowBegin: number, rowEnd: number, window: number): Uint32Array;
+  attentionValue(dtype: DType, q: VectorData, k: VectorData, scale: number, lse: number): number;
+  toFloat32(dtype: DType, data: VectorData): Float32Array;
+  /** batch and layerDone answer whether to go on. Returns the function that cancels. */
+  startCapture(
+    plan: CapturePlan,
+    batch: (batch: ColumnBatch) => boolean,
+    layerDone: (segment: "prefill" | "decode", layer: number) => boolean,
+    progress: (progress: RunProgress) => void,
+    settled: (error: (Error & { code: string }) | null, summary: CaptureSummary | null) => void,
+  ): () => void;
+}

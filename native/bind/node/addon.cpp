@@ -1,0 +1,33 @@
+// The add-on's exports; loader.ts turns them into NodeEngine.
+#include <napi.h>
+
+#include "bind/node/capture_job.h"
+#include "bind/node/tile_functions.h"
+#include "host/machine.h"
+
+namespace attnscope::node {
+namespace {
+
+Napi::Value info(const Napi::CallbackInfo& call) {
+  const MachineInfo machine = machine_info();
+  Napi::Object object = Napi::Object::New(call.Env());
+  object.Set("version", machine.version);
+  object.Set("simd", machine.simd);
+  object.Set("blas", machine.blas);
+  object.Set("threads", machine.threads);
+  object.Set("cpu", machine.cpu);
+  return object;
+}
+
+Napi::Object initialize(Napi::Env env, Napi::Object exports) {
+  exports.Set("info", Napi::Function::New<info>(env));
+  exports.Set("startCapture", Napi::Function::New<start_capture>(env));
+  export_tile_functions(env, exports);
+  return exports;
+}
+
+}  // namespace
+}  // namespace attnscope::node
+
+static Napi::Object initialize(Napi::Env env, Napi::Object exports) { return attnscope::node::initialize(env, exports); }
+NODE_API_MODULE(attnscope, initialize)

@@ -1,0 +1,61 @@
+import { existsSync, readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import path from "node:path";
+import { fileURLToPath } from "node:url";
+import { NativeError } from "../../engine.ts";
+import type { NodeEngine } from "../../engine.ts";
+import type { Addon } from "./addon-surface.ts";
+import { startCapture } from "./capture-job.ts";
+import { translated } from "./native-error.ts";
+import { probe } from "./probe.ts";
+
+const ADDON = "build/Release/attnscope.node";
+
+let loaded: Promise<NodeEngine> | undefined;
+
+/**
+ * The engine as a Node add-on, probed in a child process before its first load. Rejects with NativeError:
+ * E_ENGINE_MISSING (not built, or not loadable), E_ENGINE_CRASHED (it would have taken this process down).
+ */
+export function loadEngine(): Promise<NodeEngine> {
+  loaded ??= loadEngineFrom(path.join(packageRoot(), ADDON));
+  return loaded;
+}
+
+/** The same for an add-on at a given path; not cached. */
+export async function loadEngineFrom(addonPath: string): Promise<NodeEngine> {
+  if (!existsSync(addonPath))
+    throw new NativeError("E_ENGINE_MISSING", `${addonPath} is not there; build it with \`npm run build\` (needs a C++20 compiler and CMake >= 3.20)`);
+  await probe(addonPath);
+  return engineOf(createRequire(import.meta.url)(addonPath) as Addon);
+}
+
+function engineOf(addon: Addon): NodeEngine {
+  return {
+    kind: "node",
+    info: translated(() => addon.info()),
+    tile: translated((grid, scale, window) => {
+      const job = new addon.TileJob(grid, scale, window);
+      return {
+        add: translated((queries, keys, lse) => job.add(queries, keys, lse)),
+        finish: translated(() => job.finish()),
+        free: () => job.free(),
+      };
+    }),
+    mergeTiles: translated((a, b) => addon.mergeTiles(a, b)),
+    tileCounts: translated((grid, rowBegin, rowEnd, window) => addon.tileCounts(grid, rowBegin, rowEnd, window)),
+    attentionValue: translated((dtype, q, k, scale, lse) => addon.attentionValue(dtype, q, k, scale, lse)),
+    toFloat32: translated((dtype, data) => addon.toFloat32(dtype, data)),
+    capture: (plan, sink) => startCapture(addon, plan, sink),
+  };
+}
+
+/** The folder of attnscope's own package.json above this file, which may be bundled into dist/. */
+function packageRoot(): string {
+  for (let folder = path.dirname(fileURLToPath(import.meta.url)); ; folder = path.dirname(folder)) {
+    const file = path.join(folder, "package.json");
+    if (existsSync(file) && (JSON.parse(readFileSync(file, "utf8")) as { name?: string }).name === "attnscope") return folder;
+    if (folder === path.dirname(folder))
+      throw new NativeError("E_ENGINE_MISSING", "no package.json of attnscope above the program; run it from its own checkout or package");
+  }
+}
