@@ -1,14 +1,14 @@
 // Speed of both passes on one thread: random queries, keys and values give diffuse rows, the hardest case for pass 2.
-// g++ -std=c++20 -O3 -march=native -Inative/core test/native/bench_core.cpp native/core/*.cpp -o bench_core && ./bench_core
+// g++ -std=c++20 -O3 -march=native -Inative test/native/bench_core.cpp native/core/*.cpp -o bench_core && ./bench_core
 #include <cmath>
 #include <cstdio>
 #include <ctime>
 #include <random>
 #include <vector>
 
-#include "attention.h"
-#include "reduce.h"
-#include "simd.h"
+#include "core/attention.h"
+#include "core/reduce.h"
+#include "core/simd.h"
 
 using namespace attnscope;
 
