@@ -1,4 +1,4 @@
-import { useEffect, useMemo, useState, useSyncExternalStore } from "react";
+import { useEffect, useLayoutEffect, useMemo, useState, useSyncExternalStore } from "react";
 import { CurrentActionContext } from "./actions/context.ts";
 import { ActionRegistryContext, type ActionRegistry } from "./actions/registry.ts";
 import type { ActionContext, Overlay } from "./actions/types.ts";
@@ -88,6 +88,6 @@ function useThemePalette(store: ViewStore) {
   const system = useSyncExternalStore(onSystemTheme, systemTheme);
   const palette = paletteOf(theme, system);
   // Before the first paint, so that no frame shows the other theme.
-  useMemo(() => applyPalette(document.documentElement, palette), [palette]);
+  useLayoutEffect(() => applyPalette(document.documentElement, palette), [palette]);
   return palette;
 }

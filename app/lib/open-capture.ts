@@ -14,7 +14,7 @@ export type CaptureOrigin =
 export async function openOrigin(origin: CaptureOrigin, signal: AbortSignal): Promise<Capture> {
   switch (origin.kind) {
     case "url": return openUrl(origin.url, signal);
-    case "zip": return openCapture(await zipFolder(blobSource(origin.file.name, origin.file), signal), { signal });
+    case "zip": return openCapture(await zipFolder(blobSource(origin.file.name, origin.file), undefined, signal), { signal });
     case "folder": return openCapture(blobFolder(origin.files, origin.name), { signal });
   }
 }
@@ -23,7 +23,7 @@ async function openUrl(text: string, signal: AbortSignal): Promise<Capture> {
   const url = parseUrl(text);
   if (!/\.zip$/i.test(url.pathname)) return openCapture(httpFolder(url.href), { signal });
   const source = new HttpSource(url.pathname.split("/").at(-1) ?? text, url.href, url.href, (address, init) => fetch(address, init));
-  return openCapture(await zipFolder(source, signal), { signal });
+  return openCapture(await zipFolder(source, undefined, signal), { signal });
 }
 
 function parseUrl(text: string): URL {

@@ -1,9 +1,8 @@
 import { bin, extent } from "d3-array";
 import { scaleLinear } from "d3-scale";
 import { select } from "d3-selection";
-import { round } from "./attributes.ts";
+import { part, round, translate } from "./attributes.ts";
 import { axis } from "./axis.ts";
-import { part, translate } from "./attributes.ts";
 import type { Palette } from "./palette.ts";
 
 export interface Bin {
@@ -19,11 +18,13 @@ export interface HistogramProps {
   height: number;
   /** Unit of the values, under the axis. */
   label: string;
+  /** What is counted, above the axis of counts. */
+  title: string;
   /** A value to be marked: the one under the pointer. */
   marked?: number | null;
 }
 
-const MARGIN = { left: 44, right: 8, top: 8, bottom: 34 };
+const MARGIN = { left: 44, right: 8, top: 20, bottom: 38 };
 
 /** Counts of finite values in about `wished` bins with round limits. */
 export function histogramBins(values: Float32Array, wished: number): Bin[] {
@@ -36,13 +37,13 @@ export function histogramBins(values: Float32Array, wished: number): Bin[] {
     .filter((item) => item.to > item.from);
 }
 
-export function histogram(g: SVGGElement, { palette, bins, width, height, label, marked }: HistogramProps): void {
+export function histogram(g: SVGGElement, { palette, bins, width, height, label, title, marked }: HistogramProps): void {
   const first = bins[0];
   const last = bins.at(-1);
   if (first === undefined || last === undefined) return void select(g).selectAll("*").remove();
   const x = scaleLinear().domain([first.from, last.to]).range([MARGIN.left, width - MARGIN.right]);
   const y = scaleLinear().domain([0, Math.max(...bins.map((item) => item.count))]).nice(3).range([height - MARGIN.bottom, MARGIN.top]);
-  axis(translate(part(g, "y"), MARGIN.left, 0), { palette, side: "left", scale: y, ticks: 3, integer: true, grid: width - MARGIN.left - MARGIN.right });
+  axis(translate(part(g, "y"), MARGIN.left, 0), { palette, side: "left", scale: y, ticks: 3, integer: true, grid: width - MARGIN.left - MARGIN.right, label: title });
   select(part(g, "bars")).selectAll<SVGRectElement, Bin>("rect").data(bins).join("rect")
     .attr("x", (item) => round(x(item.from) + 0.5))
     .attr("y", (item) => round(y(item.count)))

@@ -8,7 +8,6 @@ export function DropTarget({ onOpen, onProblem, children }: {
   children: ReactNode;
 }) {
   const [over, setOver] = useState(false);
-  const carriesFiles = (event: DragEvent): boolean => event.dataTransfer.types.includes("Files");
   return (
     <div
       className="app"
@@ -32,3 +31,5 @@ export function DropTarget({ onOpen, onProblem, children }: {
     </div>
   );
 }
+
+const carriesFiles = (event: DragEvent): boolean => event.dataTransfer.types.includes("Files");

@@ -1,16 +1,12 @@
 import { Component, type ReactNode } from "react";
 import { ProblemPanel } from "./problem-panel.tsx";
 
-/** A fault in one view shows its message in place of it; the rest of the window goes on. */
-export class ErrorBoundary extends Component<{ children: ReactNode; resetOn?: string }, { error: unknown }> {
+/** A fault in one view shows its message in place of it; the rest of the window goes on. Give it a key to try again. */
+export class ErrorBoundary extends Component<{ children: ReactNode }, { error: unknown }> {
   override state: { error: unknown } = { error: null };
 
   static getDerivedStateFromError(error: unknown): { error: unknown } {
     return { error };
-  }
-
-  override componentDidUpdate(previous: { resetOn?: string }): void {
-    if (previous.resetOn !== this.props.resetOn && this.state.error !== null) this.setState({ error: null });
   }
 
   override render(): ReactNode {

@@ -39,7 +39,7 @@ function Opened({ capture }: { capture: Capture }) {
   }
   return (
     <main className="page">
-      <ErrorBoundary resetOn={page}>
+      <ErrorBoundary key={page}>
         {page === "home" ? <HomeView capture={capture} overview={overview.value} /> : (
           <>
             {rail && <Rail overview={overview.value} />}
