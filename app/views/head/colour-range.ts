@@ -31,8 +31,8 @@ export function moveRange(range: { low: number; high: number }, part: BarPart, b
     const shift = Math.min(1 - high, Math.max(-low, by));
     low += shift;
     high += shift;
-  } else if (part === "low") low = Math.min(high - MIN_STEP, Math.max(0, low + by));
-  else high = Math.max(low + MIN_STEP, Math.min(1, high + by));
+  } else if (part === "low") low = Math.max(0, Math.min(high - MIN_STEP, low + by));
+  else high = Math.min(1, Math.max(low + MIN_STEP, high + by));
   // An end that did not move keeps its exact value.
   return { low: part === "high" ? range.low : fromBar(low, domain), high: part === "low" ? range.high : fromBar(high, domain) };
 }

@@ -1,0 +1,41 @@
+import { expect, test } from "vitest";
+import { cellsCsv, marginalsCsv } from "../../../app/views/head/cells-csv.ts";
+import { markNothing, tileKey, type Tile, type TileAddress } from "../../../app/tiles/tile.ts";
+
+const tile = (address: TileAddress, origin: Tile["origin"], mean: number[], count: number[], visible: number[]): Tile => {
+  const made: Tile = { address, edge: 2, origin, missing: 0, mean: Float32Array.from(mean), max: Float32Array.from(mean, (v) => 2 * v), count: Uint32Array.from(count) };
+  made.missing = markNothing(made, Uint32Array.from(visible));
+  return made;
+};
+const at = (cell: number, row: number, column: number): TileAddress => ({ layer: 0, head: 0, cell, row, column });
+
+test("cells in sight are rows with their ranges, value, pairs and kind; holes give the coarser cell once", () => {
+  const tiles = new Map([
+    tile(at(2, 0, 0), "stored", [0.75, 0, 0.5, 0.125], [3, 0, 4, 3], [3, 0, 4, 3]),
+    tile(at(1, 1, 0), "computed", [0.25, 0.5, 0, 0], [1, 1, 0, 0], [1, 1, 1, 1]),
+  ].map((t) => [tileKey(t.address), t]));
+  const csv = cellsCsv({ window: { key: 0, query: 2, span: 2 }, total: 4, pooling: "mean", targets: [at(1, 1, 0)], coarsest: 2, tile: (a) => tiles.get(tileKey(a)) });
+  expect(csv).toBe([
+    "query_begin_token,query_end_token,key_begin_token,key_end_token,mean_attention_probability,visible_pairs,kind",
+    "2,3,0,1,0.25,1,\"exact\"",
+    "2,3,1,2,0.5,1,\"exact\"",
+    "2,4,0,2,0.5,4,\"pooled mean, stored\"", "",
+  ].join("\n"));
+});
+
+test("masked cells and cells out of sight are no rows", () => {
+  const only = tile(at(2, 0, 0), "stored", [0.75, 0, 0.5, 0.125], [3, 0, 4, 3], [3, 0, 4, 3]);
+  const csv = cellsCsv({ window: { key: 2, query: 0, span: 2 }, total: 4, pooling: "sum", targets: [at(2, 0, 0)], coarsest: 2, tile: () => only });
+  expect(csv.trim().split("\n")).toHaveLength(1);
+  const all = cellsCsv({ window: { key: 0, query: 0, span: 4 }, total: 3, pooling: "sum", targets: [at(2, 0, 0)], coarsest: 2, tile: () => only });
+  expect(all.trim().split("\n").slice(1)).toEqual(["0,2,0,2,2.25,3,\"pooled sum, stored\"", "2,3,0,2,2,4,\"pooled sum, stored\"", "2,3,2,3,0.375,3,\"pooled sum, stored\""]);
+});
+
+test("strips give the indices in sight with their unit", () => {
+  const values = (base: number) => Float32Array.from({ length: 6 }, (_, i) => base + i);
+  const rows = { entropy: values(20), sink_mass: values(0), local_mass: values(0), top1_mass: values(0), coverage_95: values(0) };
+  rows.entropy[3] = Number.NaN;
+  const csv = marginalsCsv({ column: values(10), diagonal: values(30), rows }, "entropy", { key: 1, query: 3, span: 2 }, 6);
+  expect(csv).toBe("series,index_token,value,unit\ncolumn_sum,1,11,attention mass\ncolumn_sum,2,12,attention mass\nentropy,4,24,nats\n" +
+    "diagonal_sum,2,32,attention mass\ndiagonal_sum,3,33,attention mass\n");
+});
