@@ -1,5 +1,5 @@
 import { openCheckpoint } from "../../capture/model/checkpoint.ts";
-import type { CapturePlan, CaptureSummary, ColumnBatch, ModelPlan, NodeEngine } from "../../native/engine.ts";
+import type { CapturePlan, CaptureSummary, ColumnBatch, DType, ModelPlan, NodeEngine, VectorData } from "../../native/engine.ts";
 
 /** Reduction settings of a golden run; those of gqa-f32 come from its statistics.json. */
 export interface GoldenSettings {
@@ -14,12 +14,13 @@ export const DEFAULT_SETTINGS: GoldenSettings = {
 /** Everything one run delivered: batches by "<segment>.<table>", in the order they came. */
 export interface GoldenRun {
   model: ModelPlan;
+  dtype: DType;
   tables: Map<string, ColumnBatch[]>;
   layersDone: string[];
   summary: CaptureSummary;
 }
 
-/** Runs a checkpoint folder as the command line would: config and tensors checked, f32 vectors, every query, logits. */
+/** Runs a checkpoint folder as the command line would: config and tensors checked, f32 vectors (unless changed), every query, logits. */
 export async function runCase(engine: NodeEngine, folder: string, tokens: Uint32Array, settings: GoldenSettings, change: (plan: CapturePlan) => void): Promise<GoldenRun> {
   const { model, files, tensors } = await openCheckpoint(folder);
   const { lagSink, lagSize, ...reduce } = settings;
@@ -44,7 +45,7 @@ export async function runCase(engine: NodeEngine, folder: string, tokens: Uint32
     layerDone(segment, layer) { layersDone.push(`${segment}.${layer}`); },
     progress() {},
   }).done;
-  return { model, tables, layersDone, summary };
+  return { model, dtype: plan.vectors, tables, layersDone, summary };
 }
 
 export function column(batch: ColumnBatch, name: string): { width: number; data: ArrayLike<number> } {
@@ -62,18 +63,20 @@ export function layerColumn(run: GoldenRun, table: string, layer: number, name: 
 }
 
 /**
- * Vectors of all positions, [layers][heads][T][dim], placed by their head and token columns from both segments; NaN where
- * no row came.
+ * Vectors of all positions, [layers][heads][T][dim], placed by their head and token columns from both segments, in
+ * storage precision; NaN where no row came.
  */
-export function allVectors(run: GoldenRun, name: "q" | "k" | "v", tokens: number): Float32Array {
+export function allVectors(run: GoldenRun, name: "q" | "k" | "v", tokens: number): VectorData {
   const { layers, heads: queryHeads, kvHeads, headDim } = run.model;
   const heads = name === "q" ? queryHeads : kvHeads;
-  const out = new Float32Array(layers * heads * tokens * headDim).fill(Number.NaN);
+  const size = layers * heads * tokens * headDim;
+  // 0x7fff is a NaN in f16 and in bf16.
+  const out = run.dtype === "f32" ? new Float32Array(size).fill(Number.NaN) : new Uint16Array(size).fill(0x7fff);
   for (const segment of ["prefill", "decode"]) {
     for (const batch of run.tables.get(`${segment}.${name}`) ?? []) {
       const head = column(batch, name === "q" ? "head" : "kv_head").data;
       const token = column(batch, "token").data;
-      const values = column(batch, name).data as Float32Array;
+      const values = column(batch, name).data as VectorData;
       for (let row = 0; row < batch.rows; row++) {
         const at = ((batch.layer * heads + (head[row] as number)) * tokens + (token[row] as number)) * headDim;
         out.set(values.subarray(row * headDim, (row + 1) * headDim), at);
@@ -110,13 +113,13 @@ export function allLogits(run: GoldenRun, tokens: number): Float32Array {
 }
 
 /** The attention map of one head [T][T] through the engine's tiles at cell 1, keys fed in ragged blocks. */
-export function tiledAttention(engine: NodeEngine, run: GoldenRun, q: Float32Array, k: Float32Array, lse: Float32Array, layer: number, head: number, tokens: number): Float32Array {
+export function tiledAttention(engine: NodeEngine, run: GoldenRun, q: VectorData, k: VectorData, lse: Float32Array, layer: number, head: number, tokens: number): Float32Array {
   const { heads, kvHeads, headDim, attentionScale } = run.model;
   const edge = 64, keyBlock = 50;
   const qStart = (layer * heads + head) * tokens, kStart = (layer * kvHeads + Math.floor(head / (heads / kvHeads))) * tokens;
   const map = new Float32Array(tokens * tokens);
-  const block = (data: Float32Array, start: number, first: number, end: number) =>
-    ({ dtype: "f32" as const, data: data.slice((start + first) * headDim, (start + end) * headDim), dim: headDim, first, count: end - first });
+  const block = (data: VectorData, start: number, first: number, end: number) =>
+    ({ dtype: run.dtype, data: data.slice((start + first) * headDim, (start + end) * headDim), dim: headDim, first, count: end - first });
   for (let row0 = 0; row0 < tokens; row0 += edge) {
     const rowEnd = Math.min(row0 + edge, tokens);
     for (let column0 = 0; column0 <= row0; column0 += edge) {

@@ -34,6 +34,7 @@ export function statisticsDifferences(run: GoldenRun, golden: ReadonlyMap<string
     for (const percent of [90, 95, 99]) out.push(checkCoverage(run, golden, segment, percent, settings, tokens));
     for (const cell of settings.cells) for (const kind of ["mean", "max"] as const) out.push(pyramidDifference(run, golden, segment, cell, kind, settings.tileEdge, tokens.total));
   }
+  for (const segment of ["prefill", "decode"]) for (const kind of ["mean", "max"] as const) out.push(thumbDifference(run, golden, segment, kind, settings, tokens.total));
   return out;
 }
 
@@ -78,4 +79,17 @@ function pyramidDifference(run: GoldenRun, golden: ReadonlyMap<string, Tensor>, 
     }
   }
   return difference(`${table}.${kind} at cell ${cell}`, map, tensor(golden, `${table}.${cell}.${kind}`).data);
+}
+
+/** Thumbnails are the coarsest level of the reference, padded with NaN. */
+function thumbDifference(run: GoldenRun, golden: ReadonlyMap<string, Tensor>, segment: string, kind: "mean" | "max", settings: GoldenSettings & { cells: number[] }, total: number): Judged {
+  const cell = Math.max(...settings.cells), cells = Math.ceil(total / cell), edge = settings.thumbEdge;
+  const level = tensor(golden, `${segment}.pyramid.${cell}.${kind}`).data;
+  const maps = level.length / (cells * cells);
+  expect(joined(run, `${segment}.thumbs`, "cell"), `${segment}.thumbs.cell`).toEqual(Array.from({ length: maps }, () => cell));
+  const padded = new Float32Array(maps * edge * edge).fill(Number.NaN);
+  for (let m = 0; m < maps; m++)
+    for (let r = 0; r < cells; r++)
+      for (let c = 0; c < cells; c++) padded[(m * edge + r) * edge + c] = level[(m * cells + r) * cells + c] as number;
+  return difference(`${segment}.thumbs.${kind}`, joined(run, `${segment}.thumbs`, kind), padded);
 }
