@@ -1,5 +1,4 @@
 import type { Command } from "commander";
-import { requireEngine } from "../engine.ts";
 import { printJson, printLine } from "../lib/output.ts";
 import { runChecks } from "../run/doctor-checks.ts";
 
@@ -15,6 +14,4 @@ export function addDoctor(program: Command): void {
       else for (const { name, state, found, advice } of checks) printLine(`${MARKS[state]}  ${name.padEnd(9)}  ${found}${advice === undefined ? "" : `: ${advice}`}`);
       if (checks.some((check) => check.state === "missing")) process.exitCode = 1;
     });
-  // What doctor runs in a child process: an add-on that crashes on load must not take doctor down.
-  program.command("probe-addon", { hidden: true }).action(async () => printJson((await requireEngine()).info()));
 }

@@ -53,7 +53,7 @@ async function tryEstimate(prepared: PreparedRun): Promise<TimeEstimate | { unkn
     return await estimateTime(await requireEngine(), prepared);
   } catch (error) {
     const failure = describeFailure(error);
-    if (!failure.code.startsWith("E_ADDON")) throw error;
+    if (!failure.code.startsWith("E_ENGINE_")) throw error;
     return { unknown: `unknown, because the engine is not there (${failure.code}: ${failure.message})` };
   }
 }

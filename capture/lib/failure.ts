@@ -9,7 +9,7 @@ export interface Failure {
 }
 
 /** Codes that no input of the user's can cause. */
-const OURS = new Set(["E_INTERNAL", "E_ADDON_ABI", "E_ADDON_CRASH", "E_PLAN_INVALID"]);
+const OURS = new Set(["E_INTERNAL", "E_ENGINE", "E_ENGINE_CRASHED", "E_PLAN_INVALID", "E_WRITER_BATCH", "E_BATCH_TOO_LARGE"]);
 
 /** NativeError lives in native/engine.ts and comes from two builds, so it is told by its shape and not by its class. */
 function hasCode(error: unknown): error is Error & { code: string } {

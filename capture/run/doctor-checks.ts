@@ -4,6 +4,8 @@ import { availableParallelism } from "node:os";
 import { delimiter, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { EngineInfo } from "../../native/engine.ts";
+import { requireEngine } from "../engine.ts";
+import { describeFailure } from "../lib/failure.ts";
 import { formatBytes } from "../lib/text-format.ts";
 import { freeBytes } from "./output-folder.ts";
 
@@ -35,37 +37,36 @@ function onPath(names: readonly string[]): string | undefined {
   return undefined;
 }
 
-function run(command: string, args: readonly string[], seconds: number): Promise<{ status: number | null; signal: string | null; stdout: string; stderr: string }> {
+function run(command: string, args: readonly string[]): Promise<{ status: number | null; stdout: string }> {
   return new Promise((resolve) => {
-    const child = spawn(command, args, { stdio: ["ignore", "pipe", "pipe"], timeout: seconds * 1000 });
+    const child = spawn(command, args, { stdio: ["ignore", "pipe", "ignore"], timeout: PROBE_SECONDS * 1000 });
     let stdout = "";
-    let stderr = "";
     child.stdout.on("data", (chunk: Buffer) => (stdout += chunk.toString()));
-    child.stderr.on("data", (chunk: Buffer) => (stderr += chunk.toString()));
-    child.once("error", (error) => resolve({ status: null, signal: null, stdout, stderr: error.message }));
-    child.once("close", (status, signal) => resolve({ status, signal, stdout, stderr }));
+    child.once("error", () => resolve({ status: null, stdout }));
+    child.once("close", (status) => resolve({ status, stdout }));
   });
 }
 
 async function tool(name: string, candidates: readonly string[], advice: string): Promise<Check> {
   const path = onPath(candidates);
   if (path === undefined) return { name, state: "missing", found: "none on PATH", advice };
-  const { status, stdout } = await run(path, ["--version"], PROBE_SECONDS);
+  const { status, stdout } = await run(path, ["--version"]);
   if (status !== 0) return { name, state: "missing", found: `${path} does not answer --version`, advice };
   return { name, state: "ok", found: stdout.split("\n", 1)[0] ?? path };
 }
 
-/** The add-on, loaded in a child process; a crash there is a line here. */
+/** The add-on; its loader tries it in a child process first, so a crash there is a line here. */
 async function engineChecks(): Promise<Check[]> {
-  const { status, signal, stdout, stderr } = await run(process.execPath, [process.argv[1] ?? "", "probe-addon"], PROBE_SECONDS);
-  if (status !== 0) {
-    const why = signal === null ? (stderr.trim().split("\n", 1)[0] ?? "").replace(/^attnscope: /, "") : `loading it ended with ${signal}`;
-    return [{ name: "add-on", state: "missing", found: why === "" ? `exit status ${String(status)}` : why, advice: "npm run build" }];
+  let info: EngineInfo;
+  try {
+    info = (await requireEngine()).info();
+  } catch (error) {
+    const { code, message } = describeFailure(error);
+    return [{ name: "add-on", state: "missing", found: code, advice: message }];
   }
-  const info = JSON.parse(stdout) as EngineInfo;
   return [
     { name: "add-on", state: "ok", found: `engine ${info.version} on ${info.cpu}` },
-    { name: "SIMD", state: info.simd === "" || info.simd === "none" || info.simd === "scalar" ? "warning" : "ok", found: info.simd === "" ? "none" : info.simd },
+    { name: "SIMD", state: /^(|none|scalar)$/.test(info.simd) ? "warning" : "ok", found: info.simd === "" ? "none" : info.simd },
     { name: "threads", state: "ok", found: `${info.threads} of ${availableParallelism()} processors` },
     { name: "BLAS", state: "ok", found: info.blas },
   ];
