@@ -31,19 +31,21 @@ export function largest(values: ArrayLike<number>, floor = 0): number {
   return best;
 }
 
-/** Height of a mark, 0 to 1, on a log axis of `decades` below `top`, or a linear one from 0 to `top`. */
-export function markHeight(value: number, top: number, scale: "log" | "linear", decades = 5): number {
-  if (!(value > 0) || !(top > 0)) return 0;
-  if (scale === "linear") return Math.min(1, value / top);
-  return Math.min(1, Math.max(0, 1 + Math.log10(value / top) / decades));
+/** Ends of an axis. A log one spans at least one decade and at most `decades`, a linear one starts at 0. */
+export interface MarginalAxis { low: number; high: number; scale: "log" | "linear" }
+
+export function marginalAxis(values: ArrayLike<number>, scale: "log" | "linear", decades = 5): MarginalAxis {
+  const high = largest(values);
+  if (scale === "linear") return { low: 0, high: high > 0 ? high : 1, scale };
+  if (!(high > 0)) return { low: 0.1, high: 1, scale };
+  let low = high / 10;
+  for (let i = 0; i < values.length; i++) if (values[i]! > 0 && values[i]! < low) low = values[i]!;
+  return { low: Math.max(low, high / 10 ** decades), high, scale };
 }
 
-export interface MarginalSeries {
-  /** Value per index (key, query or distance). */
-  values: Float32Array;
-  label: string;
-  unit: string;
-  scale: "log" | "linear";
-  /** Top of the axis. */
-  top: number;
+/** Height of a mark, 0 to 1; what is positive stays visible at the low end of a log axis. */
+export function markHeight(value: number, { low, high, scale }: MarginalAxis): number {
+  if (!(value > 0)) return 0;
+  if (scale === "linear") return Math.min(1, value / high);
+  return Math.min(1, Math.max(0.02, Math.log(value / low) / Math.log(high / low)));
 }

@@ -30,6 +30,14 @@ export function canvasPen(context: CanvasRenderingContext2D): Pen {
       context.closePath();
       context.fill();
     },
+    polyline(points, stroke) {
+      context.strokeStyle = stroke;
+      context.lineWidth = 1;
+      context.setLineDash([]);
+      context.beginPath();
+      for (let i = 0; i < points.length; i += 2) context.lineTo(points[i]!, points[i + 1]!);
+      context.stroke();
+    },
     text(x, y, text, { fill, size = FIGURE_FONT_SIZE, anchor = "start", baseline = "middle", rotate = 0, mono = false }) {
       context.fillStyle = fill;
       const font = `${size}px ${mono ? FIGURE_MONO_FONT : FIGURE_FONT}`;

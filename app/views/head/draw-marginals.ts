@@ -1,83 +1,64 @@
-import { largest, markHeight, poolToPixels } from "../../marks/marginal.ts";
+import { marginalAxis, markHeight, poolToPixels, type MarginalAxis } from "../../marks/marginal.ts";
+import type { Palette } from "../../marks/palette.ts";
 import type { HeadMarginals, RowStatistic } from "../../workers/protocol.ts";
 import { diagonalTop, rowStripLeft } from "./layout.ts";
 import { tickText } from "./number-text.ts";
 import type { Pen } from "./pen.ts";
-import { ROW_MARGINALS, type MarginalTops, type PlotScene } from "./scene.ts";
+import { ROW_MARGINALS, type MarginalAxes, type PlotScene } from "./scene.ts";
 
-/** Decades below the largest value that the log strips show. */
-const DECADES = 5;
-
-export function marginalTops(marginals: HeadMarginals, row: RowStatistic): MarginalTops {
-  const share = ROW_MARGINALS[row].unit === "share";
-  return { column: largest(marginals.column), diagonal: largest(marginals.diagonal), row: share ? 1 : largest(marginals.rows[row], 1e-3) };
+export function marginalAxes(marginals: HeadMarginals, row: RowStatistic): MarginalAxes {
+  const { scale, unit } = ROW_MARGINALS[row];
+  return {
+    column: marginalAxis(marginals.column, "log"), diagonal: marginalAxis(marginals.diagonal, "log"),
+    row: unit === "share" ? { low: 0, high: 1, scale } : marginalAxis(marginals.rows[row], scale),
+  };
 }
 
 /** The three strips. Each pixel is the largest value of the indices under it, so a lone spike never disappears. */
 export function drawMarginals(pen: Pen, scene: PlotScene): void {
-  const { layout: l, window, palette, marginals, tops, rowMarginal } = scene;
+  const { layout: l, window, palette, marginals, axes, rowMarginal } = scene;
   const spec = ROW_MARGINALS[rowMarginal];
   const right = rowStripLeft(l), bottom = diagonalTop(l);
   const small = { fill: palette.secondary, size: 10 } as const;
+  const label = (y: number, name: string, axis: MarginalAxis | undefined) => {
+    pen.text(l.left - 10, y, name, { fill: palette.text, anchor: "end" });
+    pen.text(l.left - 10, y + 14, "Σ p, max per px", { ...small, anchor: "end" });
+    if (axis !== undefined) pen.text(l.left - 10, y + 27, `log ${tickText(axis.low)} – ${tickText(axis.high)}`, { ...small, anchor: "end" });
+  };
 
   pen.line(l.left, l.top - 3.5, l.left + l.side, l.top - 3.5, palette.line);
   pen.line(right - 0.5, l.top, right - 0.5, l.top + l.side, palette.line);
   pen.line(l.left, bottom + l.diagonalStrip + 0.5, l.left + l.side, bottom + l.diagonalStrip + 0.5, palette.line);
-  pen.text(l.left - 10, l.top - 42, "column mass", { fill: palette.text, anchor: "end" });
-  pen.text(l.left - 10, l.top - 28, "Σ p, log", { ...small, anchor: "end" });
-  pen.text(l.left - 10, l.top - 15, "max per px", { ...small, anchor: "end" });
-  pen.text(right, l.top - 42, spec.label, { fill: palette.text });
-  pen.text(right, l.top - 28, `${spec.unit}${spec.scale === "log" ? ", log" : ""}, max per px`, small);
-  pen.text(l.left - 10, bottom + 8, "diagonal mass", { fill: palette.text, anchor: "end" });
-  pen.text(l.left - 10, bottom + 22, "Σ p, log", { ...small, anchor: "end" });
-  pen.text(l.left - 10, bottom + 35, "max per px", { ...small, anchor: "end" });
-  if (marginals === null || tops === null) return;
+  label(l.top - 43, "column mass", axes?.column);
+  label(bottom + 8, "diagonal mass", axes?.diagonal);
+  pen.text(right, l.top - 43, spec.label, { fill: palette.text });
+  pen.text(right, l.top - 29, `${spec.unit}, max per px`, small);
+  if (marginals === null || axes === null) return;
 
   const column = poolToPixels(marginals.column, window.key, window.span, l.side, "max");
-  areaAcross(pen, column, l.left, l.top - 4, l.columnStrip - 8, (v) => markHeight(v, tops.column, "log", DECADES), palette.series);
-  scaleEnds(pen, scene, l.left + l.side + 6, l.top - 4, l.columnStrip - 8, tops.column, false);
+  strip(pen, column, l.columnStrip - 8, axes.column, palette, (along, height) => [l.left + along, l.top - 4 - height]);
 
   const rows = poolToPixels(marginals.rows[rowMarginal], window.query, window.span, l.side, "max");
-  areaDown(pen, rows, right, l.top, l.rowStrip - 6, (v) => markHeight(v, tops.row, spec.scale, 4), palette.series);
-  pen.text(right, l.top - 10, spec.scale === "log" ? tickText(tops.row / 1e4) : "0", { ...small });
-  pen.text(right + l.rowStrip - 6, l.top - 10, tickText(tops.row), { ...small, anchor: "end" });
+  strip(pen, rows, l.rowStrip - 6, axes.row, palette, (along, height) => [right + height, l.top + along]);
+  pen.text(right, l.top - 11, tickText(axes.row.low), small);
+  pen.text(right + l.rowStrip - 6, l.top - 11, `${tickText(axes.row.high)}${spec.scale === "log" ? " log" : ""}`, { ...small, anchor: "end" });
 
   // Pixel x of the lower edge is key x; the diagonal that ends there has distance lastQuery - key: the same axis, mirrored.
-  const lastQuery = window.query + window.span;
-  const near = poolToPixels(marginals.diagonal, lastQuery - window.key - window.span, window.span, l.side, "max").toReversed();
-  areaAcross(pen, near, l.left, bottom + l.diagonalStrip, l.diagonalStrip - 4, (v) => markHeight(v, tops.diagonal, "log", DECADES), palette.series);
-  scaleEnds(pen, scene, l.left + l.side + 6, bottom + l.diagonalStrip, l.diagonalStrip - 4, tops.diagonal, true);
+  const nearest = window.query - window.key;
+  const near = poolToPixels(marginals.diagonal, nearest, window.span, l.side, "max").toReversed();
+  strip(pen, near, l.diagonalStrip - 4, axes.diagonal, palette, (along, height) => [l.left + along, bottom + l.diagonalStrip - height]);
 }
 
-function scaleEnds(pen: Pen, { palette }: PlotScene, x: number, y: number, height: number, top: number, both: boolean): void {
-  if (!(top > 0)) return;
-  const small = { fill: palette.secondary, size: 10 } as const;
-  pen.text(x, y - height + 4, tickText(top), small);
-  if (both) pen.text(x, y - 4, tickText(top / 10 ** DECADES), small);
-}
-
-/** One filled polygon per unbroken run of pixels: a handful of marks whatever the length. */
-function areaAcross(pen: Pen, values: Float32Array, x: number, y: number, height: number, share: (v: number) => number, fill: string): void {
+/** A quiet area with a clear edge for every unbroken run of pixels: a handful of marks whatever the length. */
+function strip(pen: Pen, values: Float32Array, size: number, axis: MarginalAxis, palette: Palette, at: (along: number, height: number) => [number, number]): void {
   forRuns(values, (from, to) => {
-    const points = [x + from, y];
+    const edge: number[] = [];
     for (let p = from; p < to; p++) {
-      const top = y - Math.max(share(values[p]!) * height, 0);
-      points.push(x + p, top, x + p + 1, top);
+      const height = markHeight(values[p]!, axis) * size;
+      edge.push(...at(p, height), ...at(p + 1, height));
     }
-    points.push(x + to, y);
-    pen.area(points, fill);
-  });
-}
-
-function areaDown(pen: Pen, values: Float32Array, x: number, y: number, width: number, share: (v: number) => number, fill: string): void {
-  forRuns(values, (from, to) => {
-    const points = [x, y + from];
-    for (let p = from; p < to; p++) {
-      const end = x + share(values[p]!) * width;
-      points.push(end, y + p, end, y + p + 1);
-    }
-    points.push(x, y + to);
-    pen.area(points, fill);
+    pen.area([...at(from, 0), ...edge, ...at(to, 0)], palette.grid);
+    pen.polyline(edge, palette.series);
   });
 }
 

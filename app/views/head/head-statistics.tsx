@@ -10,8 +10,8 @@ export function HeadStatistics({ capture, layer, head }: { capture: Capture; lay
   const row = columns === null ? -1 : columns.layer.findIndex((l, i) => l === layer && columns.head[i] === head);
   return (
     <dl className="head-statistics">
-      {STATISTICS.map(({ id, label, unit, doc }) => (
-        <div key={id} title={doc}><dt>{label}</dt><dd>{columns === null || row < 0 ? "–" : number(columns[id][row]!)} <small>{unit}</small></dd></div>
+      {STATISTICS.map(({ id, short, label, doc }) => (
+        <div key={id} title={`${label}. ${doc}`}><dt>{short}</dt><dd>{columns === null || row < 0 ? "–" : number(columns[id][row]!)}</dd></div>
       ))}
     </dl>
   );

@@ -57,8 +57,8 @@ export function HeadView({ capture }: { capture: Capture }) {
   const layout = useMemo(() => (size === null ? null : plotLayout(size.width, size.height)), [size]);
   const scene = useMemo<PlotScene | null>(() => layout === null ? null : {
     layout, window: view.window ?? fullWindow(total), total, palette, tokens: data.tokens, needles: data.needles, phases: data.phases,
-    marginals: data.marginals, rowMarginal, tops: data.tops,
-  }, [layout, view.window, total, palette, data.tokens, data.needles, data.phases, data.marginals, rowMarginal, data.tops]);
+    marginals: data.marginals, rowMarginal, axes: data.axes,
+  }, [layout, view.window, total, palette, data.tokens, data.needles, data.phases, data.marginals, rowMarginal, data.axes]);
 
   const lastCommit = useRef(0);
   const moved = useCallback((window: MapWindow, done: boolean) => {
@@ -174,7 +174,7 @@ function WindowText({ window, total, onFit }: { window: MapWindow | null; total:
       <dt>queries</dt><dd>{range(query)}</dd>
       <dt>keys</dt><dd>{range(key)}</dd>
       <dt>of</dt><dd>{indexText(total)} tokens</dd>
-      <dd><button type="button" onClick={onFit} disabled={window === null}>whole sequence <kbd>0</kbd></button></dd>
+      <dd><button type="button" onClick={onFit} disabled={window === null}>fit <kbd>0</kbd></button></dd>
     </dl>
   );
 }

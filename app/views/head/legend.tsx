@@ -10,8 +10,8 @@ export function Legend({ palette, map, needles, phases }: Props) {
   const names = new Set(phases.map((phase) => phase.name));
   return (
     <ul className="head-legend">
-      <li><i style={{ background: cssColour(0, map, palette.name) }} />zero or below the range</li>
-      <li><i style={{ background: palette.ground }} />masked by causality</li>
+      <li><i style={{ background: cssColour(0, map, palette.name) }} />zero, below range</li>
+      <li><i style={{ background: palette.ground }} />masked</li>
       <li><i style={{ background: hatch }} />not captured</li>
       {needles && <li><i className="band" style={{ background: palette.needle }} />needle</li>}
       {names.has("question") && <li><i className="band" style={{ background: phaseColour("question", palette) }} />question</li>}

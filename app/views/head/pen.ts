@@ -19,5 +19,6 @@ export interface Pen {
   line(x1: number, y1: number, x2: number, y2: number, stroke: string, dash?: readonly number[]): void;
   /** Closed polygon; points as x, y pairs. */
   area(points: readonly number[], fill: string): void;
+  polyline(points: readonly number[], stroke: string): void;
   text(x: number, y: number, text: string, style: TextStyle): void;
 }

@@ -46,11 +46,11 @@ export function ReadoutPanel({ service, layer, head, edge, cell, tokens, margina
       <dt>query</dt><dd><b>{pair === null ? "–" : indexText(pair.query)}</b>{pair !== null && token(pair.query)}</dd>
       <dt>key</dt><dd><b>{pair === null ? "–" : indexText(pair.key)}</b>{pair !== null && token(pair.key)}</dd>
       <dt>value</dt><dd><b data-testid="value">{text?.value ?? "–"}</b></dd>
-      <dt /><dd className="head-kind" data-testid="kind">{text?.kind ?? "point at the map"}</dd>
+      <dd className="head-kind" data-testid="kind">{text?.kind ?? "point at the map"}</dd>
       <dt>{spec.label}</dt><dd>{number(marginals?.rows[rowMarginal], pair?.query) || "–"} <small>{spec.unit}, query</small></dd>
       <dt>column mass</dt><dd>{number(marginals?.column, pair?.key) || "–"} <small>key, all queries</small></dd>
       <dt>diagonal mass</dt><dd>{number(marginals?.diagonal, distance) || "–"} <small>{distance === undefined ? "distance" : `distance ${indexText(distance)}`}</small></dd>
-      <dt className="head-hint">{pinned === null ? "click pins" : "pinned; Esc releases"}</dt><dd />
+      <dd className="head-hint">{pinned === null ? "click pins the pair" : "pinned; Esc releases"}</dd>
     </dl>
   );
 }

@@ -1,4 +1,5 @@
 import type { Needle, TokenColumns } from "../../../data/reader/capture-types.ts";
+import type { MarginalAxis } from "../../marks/marginal.ts";
 import type { Palette } from "../../marks/palette.ts";
 import type { MapWindow } from "../../tiles/geometry.ts";
 import type { HeadMarginals, RowStatistic } from "../../workers/protocol.ts";
@@ -15,14 +16,14 @@ export interface PlotScene {
   phases: readonly Phase[];
   marginals: HeadMarginals | null;
   rowMarginal: RowStatistic;
-  /** Largest values of the whole head, so that strips keep their axis while panning. */
-  tops: MarginalTops | null;
+  /** Axes over the whole head, so that strips keep theirs while panning. */
+  axes: MarginalAxes | null;
 }
 
 /** A run of tokens of one phase; the context is the rest. */
 export interface Phase { name: "question" | "decode"; begin: number; end: number }
 
-export interface MarginalTops { column: number; diagonal: number; row: number }
+export interface MarginalAxes { column: MarginalAxis; diagonal: MarginalAxis; row: MarginalAxis }
 
 /** Runs of question and decode tokens. */
 export function phasesOf(phase: readonly string[]): Phase[] {

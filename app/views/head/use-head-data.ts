@@ -4,7 +4,7 @@ import { useAsync } from "../../lib/use-async.ts";
 import type { TileService } from "../../tiles/service.ts";
 import { acquireTiles } from "../../tiles/service-of.ts";
 import type { RowStatistic } from "../../workers/protocol.ts";
-import { marginalTops } from "./draw-marginals.ts";
+import { marginalAxes } from "./draw-marginals.ts";
 import { phasesOf } from "./scene.ts";
 
 /** The capture's tile service while the view is mounted; `changed` runs whenever a tile arrives. */
@@ -37,8 +37,8 @@ export function useHeadData(capture: Capture, service: TileService | null, layer
   // The strips of another head must not stand beside this one's map.
   const marginals = loaded.value !== null && loaded.value.layer === layer && loaded.value.head === head ? loaded.value.marginals : null;
   const phases = useMemo(() => (tokens === null ? [] : phasesOf(tokens.phase)), [tokens]);
-  const tops = useMemo(() => (marginals === null ? null : marginalTops(marginals, rowMarginal)), [marginals, rowMarginal]);
-  return { tokens, needles: needles ?? NONE, phases, marginals, tops, error: loaded.error };
+  const axes = useMemo(() => (marginals === null ? null : marginalAxes(marginals, rowMarginal)), [marginals, rowMarginal]);
+  return { tokens, needles: needles ?? NONE, phases, marginals, axes, error: loaded.error };
 }
 
 const NONE: readonly never[] = [];

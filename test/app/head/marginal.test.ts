@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { largest, markHeight, poolToPixels } from "../../../app/marks/marginal.ts";
+import { largest, marginalAxis, markHeight, poolToPixels } from "../../../app/marks/marginal.ts";
 
 test("a lone spike is on some pixel at every zoom", () => {
   fc.assert(fc.property(fc.integer({ min: 1, max: 5000 }), fc.nat(), fc.integer({ min: 1, max: 900 }), (total, where, pixels) => {
@@ -19,10 +19,19 @@ test("pixels are the maxima and means of the indices under them; nothing is NaN"
   expect([...poolToPixels(values, -2, 4, 4, "max")].slice(2)).toEqual([1, 2]);
 });
 
-test("heights are shares of the axis", () => {
-  expect(markHeight(5, 10, "linear")).toBe(0.5);
-  expect(markHeight(10, 10, "log")).toBe(1);
-  expect(markHeight(0.01, 10, "log", 5)).toBeCloseTo(0.4, 9);
-  expect(markHeight(0, 10, "log")).toBe(0);
-  expect(markHeight(Number.NaN, 10, "linear")).toBe(0);
+test("heights are shares of the axis; what is positive stays visible", () => {
+  expect(markHeight(5, { low: 0, high: 10, scale: "linear" })).toBe(0.5);
+  const log = { low: 1e-4, high: 10, scale: "log" as const };
+  expect(markHeight(10, log)).toBe(1);
+  expect(markHeight(0.01, log)).toBeCloseTo(0.4, 9);
+  expect(markHeight(1e-9, log)).toBeGreaterThan(0);
+  expect(markHeight(0, log)).toBe(0);
+  expect(markHeight(Number.NaN, log)).toBe(0);
+});
+
+test("axes reach from the smallest positive value, at most five decades, to the largest", () => {
+  expect(marginalAxis([0, 0.02, 3, Number.NaN], "log")).toEqual({ low: 0.02, high: 3, scale: "log" });
+  expect(marginalAxis([1e-12, 1], "log").low).toBeCloseTo(1e-5, 12);
+  expect(marginalAxis([2, 3], "log").low).toBeCloseTo(0.3, 12);
+  expect(marginalAxis([Number.NaN], "linear")).toEqual({ low: 0, high: 1, scale: "linear" });
 });
