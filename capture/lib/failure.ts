@@ -17,9 +17,9 @@ function hasCode(error: unknown): error is Error & { code: string } {
 }
 
 const SYSTEM: Readonly<Record<string, readonly [code: string, step: string]>> = {
-  ENOENT: ["E_FILE_MISSING", "check the path"],
-  EACCES: ["E_FILE_PERMISSION", "check its permissions"],
-  EPERM: ["E_FILE_PERMISSION", "check its permissions"],
+  ENOENT: ["E_FILE_MISSING", "no such file or folder; check the path"],
+  EACCES: ["E_FILE_PERMISSION", "it may not be read or written; check its permissions"],
+  EPERM: ["E_FILE_PERMISSION", "it may not be read or written; check its permissions"],
   EISDIR: ["E_FILE_KIND", "it is a folder where a file is expected"],
   ENOTDIR: ["E_FILE_KIND", "a part of this path is a file and not a folder"],
   EROFS: ["E_FILE_PERMISSION", "the file system is read-only; choose another folder"],

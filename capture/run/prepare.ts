@@ -53,8 +53,8 @@ export async function prepareRun(options: RunOptions): Promise<PreparedRun> {
   const total = tokens.length + decode.steps;
   const warnings = [...checkpoint.warnings, ...prompt.warnings, ...decode.warnings];
   if (total > checkpoint.trainedContext) {
-    const what = tokens.length > checkpoint.trainedContext ? `a prompt of ${formatCount(tokens.length)} tokens` : `prompt and decoded text together, ${formatCount(total)} tokens,`;
-    warnings.push(`untrained length: ${what} is more than the ${formatCount(checkpoint.trainedContext)} that ${checkpoint.name} handles well; the capture is labelled so`);
+    const what = decode.steps > 0 ? " (prompt and decoded text)" : "";
+    warnings.push(`untrained length: ${formatCount(total)} tokens${what}, and ${checkpoint.name} handles ${formatCount(checkpoint.trainedContext)} well; the capture is labelled so`);
   }
   const run = runSettings(options, checkpoint.model, tokens.length, decode.steps);
   return {

@@ -21,7 +21,7 @@ const JSON_INTERVAL_MS = 1_000;
 export class Progress {
   private readonly startMs: number;
   private lastMs = Number.NEGATIVE_INFINITY;
-  private lastPhase = "";
+  private fraction = 0;
   private drawn = false;
 
   constructor(private readonly mode: ProgressMode, private readonly output: ProgressOutput, private readonly now: () => number = () => performance.now()) {
@@ -30,19 +30,22 @@ export class Progress {
 
   update(state: ProgressState): void {
     const time = this.now();
+    const ended = state.fraction >= 1 && this.fraction < 1;
+    // Never backwards: phases are weighted by guess, and a line that jumps back tells nothing.
+    this.fraction = Math.max(this.fraction, state.fraction);
+    const { fraction } = this;
     const interval = this.mode === "line" ? LINE_INTERVAL_MS : this.mode === "json" ? JSON_INTERVAL_MS : SPARSE_INTERVAL_MS;
-    if (this.mode === "silent" || (time - this.lastMs < interval && state.phase === this.lastPhase && state.fraction < 1)) return;
+    if (this.mode === "silent" || (time - this.lastMs < interval && !ended)) return;
     this.lastMs = time;
-    this.lastPhase = state.phase;
     const elapsed = (time - this.startMs) / 1000;
     // The first per cent says little about the rest.
-    const left = state.fraction > 0.01 ? (elapsed / state.fraction) * (1 - state.fraction) : Number.NaN;
+    const left = fraction > 0.01 ? (elapsed / fraction) * (1 - fraction) : Number.NaN;
     if (this.mode === "json") {
-      this.output.write(`${JSON.stringify({ event: "progress", phase: state.phase, detail: state.detail, fraction: round(state.fraction), seconds: round(elapsed), secondsLeft: Number.isNaN(left) ? null : round(left) })}\n`);
+      this.output.write(`${JSON.stringify({ event: "progress", phase: state.phase, detail: state.detail, fraction: round(fraction), seconds: round(elapsed), secondsLeft: Number.isNaN(left) ? null : round(left) })}\n`);
       return;
     }
-    const percent = `${Math.floor(state.fraction * 100)} %`.padStart(5);
-    const text = `${percent}  ${state.phase.padEnd(7)}  ${state.detail}  ${formatSeconds(elapsed)}${Number.isNaN(left) ? "" : `, ${formatSeconds(left)} left`}`;
+    const percent = `${Math.floor(fraction * 100)} %`.padStart(5);
+    const text = `${percent}  ${state.phase.padEnd(7)}  ${state.detail === "" ? "" : `${state.detail}  `}${formatSeconds(elapsed)}${Number.isNaN(left) ? "" : `, ${formatSeconds(left)} left`}`;
     if (this.mode === "line") {
       this.output.write(`\r\u001B[2K${text.slice(0, Math.max(20, this.output.columns - 1))}`);
       this.drawn = true;

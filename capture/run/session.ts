@@ -7,7 +7,7 @@ import { formatCount } from "../lib/text-format.ts";
 import { describeDevice } from "./device.ts";
 import type { Interrupt } from "./interrupt.ts";
 import type { PreparedRun } from "./prepare.ts";
-import type { Progress } from "./progress.ts";
+import type { Progress, ProgressState } from "./progress.ts";
 import { needlesTable, queriesTable, tokensTable } from "./token-tables.ts";
 
 export interface SessionResult {
@@ -49,13 +49,14 @@ export async function runSession(options: SessionOptions): Promise<SessionResult
   // Forced ids are known before the run, so a killed run can tell its tokens; greedy ones only after it.
   if (forced) writeTokens(prepared.forced);
 
+  const overall = progressOf(plan.tokens.length, prepared.decodeSteps);
   const sink: CaptureSink = {
     batch(batch: ColumnBatch) {
       if (batch.table === "steps") for (const id of batch.columns.find((column) => column.name === "id")?.data ?? []) decoded.push(id);
       writer.batch(batch);
     },
     layerDone: (segment, layer) => writer.layerDone(segment, layer),
-    progress: (state) => options.progress.update(describe(state, plan.tokens.length, prepared.decodeSteps)),
+    progress: (state) => options.progress.update(overall(state)),
   };
   try {
     const job = engine.capture(plan, sink);
@@ -112,11 +113,25 @@ function manifestStart({ engine, prepared, softwareVersion }: SessionOptions): C
   };
 }
 
-/** Share of the whole run that a phase's progress stands for. A decode step costs about a token of prefill. */
-function describe(state: RunProgress, promptTokens: number, decodeSteps: number): { phase: string; detail: string; fraction: number } {
-  const within = state.total === 0 ? 0 : Math.min(1, (state.done + state.fraction) / state.total);
-  const prefillShare = promptTokens / (promptTokens + decodeSteps);
-  if (state.phase === "load") return { phase: "load", detail: "reading weights", fraction: 0 };
-  if (state.phase === "decode") return { phase: "decode", detail: `step ${formatCount(state.done)} of ${formatCount(state.total)}`, fraction: prefillShare + within * (1 - prefillShare) };
-  return { phase: state.phase, detail: `layer ${Math.min(state.done + 1, state.total)} of ${state.total}`, fraction: within * prefillShare };
+/** Share of a run that the reduction of decoded rows takes at its end: a guess, so that the bar does not stop short. */
+const LAST_SHARE = 0.1;
+
+/** Turns the engine's progress into one of the whole run. A decode step counts as a token of prefill. */
+function progressOf(promptTokens: number, decodeSteps: number): (state: RunProgress) => ProgressState {
+  const prefillShare = decodeSteps === 0 ? 1 : ((1 - LAST_SHARE) * promptTokens) / (promptTokens + decodeSteps);
+  let decoding = false;
+  const started = performance.now();
+  return ({ phase, done, total, fraction }) => {
+    const within = total === 0 ? 0 : Math.min(1, (done + fraction) / total);
+    const layer = `layer ${Math.min(done + 1, total)} of ${total}`;
+    if (phase === "load") return { phase, detail: "reading weights", fraction: 0 };
+    if (phase === "decode") {
+      decoding = true;
+      return { phase, detail: `token ${formatCount(done)} of ${formatCount(total)}`, fraction: prefillShare + within * (1 - LAST_SHARE - prefillShare) };
+    }
+    if (decoding) return { phase, detail: `decoded rows, ${layer}`, fraction: 1 - LAST_SHARE + within * LAST_SHARE };
+    const prefillSeconds = (performance.now() - started) / 1000;
+    const rate = within > 0 ? `, ${formatCount(Math.round((within * promptTokens) / prefillSeconds))} tokens/s` : "";
+    return { phase, detail: `${layer}${rate}`, fraction: within * prefillShare };
+  };
 }

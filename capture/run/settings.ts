@@ -46,7 +46,7 @@ export function runSettings(choice: RunChoice, model: Checkpoint["model"], promp
   checkCells(cells, total);
   const stores = choice.level !== "overview";
   const fullQueryHeads = choice.level === "full" ? chosen : new Uint8Array(layers * heads);
-  const queryRows = stores ? sampleQueryRows(promptTokens, QUERY_ROWS) : new Uint32Array();
+  const queryRows = !stores ? new Uint32Array() : fullQueryHeads.every((mark) => mark === 1) ? Uint32Array.from({ length: promptTokens }, (_, row) => row) : sampleQueryRows(promptTokens, QUERY_ROWS);
   const statsFirstRow = Math.min(STATS_FIRST_ROW, Math.floor(promptTokens / 2));
   const byLayer = <T>(flat: ArrayLike<number>, convert: (value: number) => T): T[][] =>
     Array.from({ length: layers }, (_, layer) => Array.from({ length: heads }, (_, head) => convert(flat[layer * heads + head] ?? 0)));

@@ -30,13 +30,16 @@ function rowBytes(table: TableName, shapes: ColumnShapes): number {
   return TABLES[table].columns.reduce((sum, column) => sum + ELEMENT_BYTES[storedType(column, shapes)] * columnWidth(column, shapes), 0);
 }
 
+const PREFILL_ONLY = new Set<TableName>(["pages", "channels", "queryStats", "qPooled"]);
+
 /** Rows of one head (or kv head) of a layer table in a segment. */
 function rowsOfHead(table: LayerTable, segment: Segment, layer: number, head: number, input: SizeInput): number {
   const { settings, promptTokens, decodeSteps } = input;
   const total = promptTokens + decodeSteps;
   const begin = segment === "prefill" ? 0 : promptTokens;
   const end = segment === "prefill" ? promptTokens : total;
-  const blocks = (size: number): number => Math.ceil(end / size) - Math.floor(begin / size);
+  // Statistics of pages, channels and queries describe the prompt.
+  if (segment === "decode" && PREFILL_ONLY.has(table)) return 0;
   switch (table) {
     case "heads": case "thumbs": case "channels": case "queryStats": return 1;
     case "pyramid": {
@@ -45,8 +48,8 @@ function rowsOfHead(table: LayerTable, segment: Segment, layer: number, head: nu
     }
     case "rows": case "kv": return end - begin;
     case "marginals": return end;
-    case "pages": return blocks(settings.pageTokens);
-    case "qPooled": return settings.level === "overview" ? 0 : blocks(settings.queryPoolTokens);
+    case "pages": return Math.ceil(end / settings.pageTokens);
+    case "qPooled": return settings.vectors === null ? 0 : Math.ceil(end / settings.queryPoolTokens);
     case "q": {
       if (settings.vectors === null) return 0;
       return segment === "prefill" && settings.fullQueryHeads[layer]?.[head] !== true ? input.sampledQueries : end - begin;
