@@ -16,17 +16,17 @@ const LABELS: Readonly<Record<HeadStatistic, readonly [label: string, short: str
   sink_mass: ["Sink mass", "sink"],
   local_mass: ["Local mass", "local"],
   top1_mass: ["Top-1 mass", "top-1"],
-  previous_mass: ["Previous-token mass", "previous"],
-  coverage_90: ["Keys for 90 %", "90 %"],
-  coverage_95: ["Keys for 95 %", "95 %"],
-  coverage_99: ["Keys for 99 %", "99 %"],
+  previous_mass: ["Previous token", "previous"],
+  coverage_90: ["Keys for 90 %", "keys 90 %"],
+  coverage_95: ["Keys for 95 %", "keys 95 %"],
+  coverage_99: ["Keys for 99 %", "keys 99 %"],
 };
 
 /** Order of columns and menus. */
 export const STATISTICS: readonly StatisticInfo[] = HEAD_STATISTICS.map((id) => {
   const column = TABLES.heads.columns.find((candidate) => candidate.name === id);
   const [label, short] = LABELS[id];
-  return { id, label, short, unit: column?.unit === "share of 1" ? "" : (column?.unit ?? ""), doc: column?.doc ?? "" };
+  return { id, label, short, unit: unitOf(column?.unit ?? "", label), doc: column?.doc ?? "" };
 });
 
 /** The statistic of that name; entropy for a name from a link that this viewer does not know. */
@@ -58,4 +58,9 @@ export function sortHeads(heads: HeadColumns, id: HeadStatistic, order: SortOrde
     const [left, right] = [key(a), key(b)];
     return left === right ? a - b : left - right;
   });
+}
+
+/** Shares need no unit, and "Keys for 95 %" says its own. */
+function unitOf(unit: string, label: string): string {
+  return unit === "share of 1" || label.toLowerCase().startsWith(unit) ? "" : unit;
 }

@@ -36,8 +36,8 @@ export function positionsPerPixel({ x }: Pick<LineProps, "x">): number {
 }
 
 export function linePath(props: LineProps): string {
-  const from = Math.max(props.first, Math.floor(props.begin) - 1);
-  const to = Math.min(props.first + props.values.length, Math.ceil(props.end) + 1);
+  const from = Math.max(props.first, Math.ceil(props.begin));
+  const to = Math.min(props.first + props.values.length, Math.ceil(props.end));
   return positionsPerPixel(props) === 1 ? polyline(props, from, to) : band(props, from, to);
 }
 

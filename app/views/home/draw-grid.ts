@@ -31,8 +31,6 @@ export function drawCells(context: CanvasRenderingContext2D, picture: GridPictur
   const { layout, overview, atlas, palette } = picture;
   const { cell } = layout;
   const tint = cellColour(picture);
-  // Shrunk below its own pixels a thumbnail is averaged; enlarged it keeps its 32 x 32 cells sharp.
-  context.imageSmoothingEnabled = atlas !== null && cell * ratio < atlas.edge;
   context.imageSmoothingQuality = "high";
   const missing = hatch(context, palette);
   for (const { layer, head, x, y } of layout.cells) {
@@ -47,7 +45,9 @@ export function drawCells(context: CanvasRenderingContext2D, picture: GridPictur
       const from = atlas.at(row);
       context.fillStyle = palette.ground;
       context.fillRect(x, y, cell, cell);
-      context.drawImage(atlas.canvas, from.x, from.y, atlas.edge, atlas.edge, x, y, cell, cell);
+      // Shrunk below its own pixels a thumbnail is averaged; enlarged it keeps its cells sharp.
+      context.imageSmoothingEnabled = cell * ratio < from.side;
+      context.drawImage(atlas.canvas, from.x, from.y, from.side, from.side, x, y, cell, cell);
     }
   }
 }
@@ -74,7 +74,7 @@ export function rankText(picture: GridPicture): { name: string; value: string; x
 }
 
 function drawLines(context: CanvasRenderingContext2D, { layout, palette }: GridPicture, ratio: number): void {
-  context.fillStyle = palette.axis;
+  context.fillStyle = palette.hatch;
   const top = layout.labels.length === 0 ? 0 : layout.cells[0]?.y ?? 0;
   for (const x of layout.groupLines) context.fillRect(Math.round(x * ratio) / ratio, top, 1 / ratio, layout.height - top);
 }

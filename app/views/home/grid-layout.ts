@@ -11,6 +11,8 @@ export interface GridShape {
   height?: number;
   /** layer * heads + head in ranked order; null for layers x heads. */
   ranked: ArrayLike<number> | null;
+  /** Cells a side of a thumbnail; large ones get a whole number of pixels each. */
+  thumbSide?: number;
   /** Largest and smallest side of a cell. */
   largest: number;
   smallest: number;
@@ -29,6 +31,8 @@ export interface GridLayout {
   width: number;
   height: number;
   cell: number;
+  /** From one row to the next. */
+  pitch: number;
   columns: number;
   cells: readonly GridCell[];
   /** Hairlines between kv groups: x positions; empty in the ranked list. */
@@ -37,7 +41,7 @@ export interface GridLayout {
   ranked: boolean;
 }
 
-export const LABEL_LEFT = 30;
+export const LABEL_LEFT = 28;
 export const LABEL_TOP = 18;
 /** Height of the text below a ranked cell. */
 export const RANK_LINE = 30;
@@ -54,43 +58,47 @@ export function layoutGrid(shape: GridShape): GridLayout {
   return shape.ranked === null ? byLayer(shape) : byRank(shape, shape.ranked);
 }
 
-function byLayer({ layers, heads, kvHeads, width, height, largest, smallest }: GridShape): GridLayout {
+function byLayer({ layers, heads, kvHeads, width, height, largest, smallest, thumbSide = 1 }: GridShape): GridLayout {
   const grouped = kvHeads < heads;
   const groups = grouped ? kvHeads : 1;
-  const gaps = (heads - groups) * GAP + (groups - 1) * GROUP_GAP;
+  // Many heads in a narrow rail: one pixel between them.
+  const tight = (width - LABEL_LEFT) / heads < 12;
+  const gap = tight ? 1 : GAP;
+  const groupGap = tight ? 3 : GROUP_GAP;
+  const gaps = (heads - groups) * gap + (groups - 1) * groupGap;
   const fitWidth = (width - LABEL_LEFT - gaps) / heads;
-  const fitHeight = height === undefined ? Infinity : (height - LABEL_TOP - (layers - 1) * GAP) / layers;
-  const cell = wholePixels(Math.max(smallest, Math.min(largest, Math.floor(Math.min(fitWidth, Math.max(fitHeight, smallest))))));
+  const fitHeight = height === undefined ? Infinity : (height - LABEL_TOP - (layers - 1) * gap) / layers;
+  const cell = wholePixels(Math.max(smallest, Math.min(largest, Math.floor(Math.min(fitWidth, Math.max(fitHeight, smallest))))), thumbSide);
   const xs: number[] = [];
   const groupLines: number[] = [];
   let x = LABEL_LEFT;
   for (let head = 0; head < heads; head++) {
     if (head > 0) {
       const newGroup = grouped && kvHeadOf(head, heads, kvHeads) !== kvHeadOf(head - 1, heads, kvHeads);
-      if (newGroup) groupLines.push(x + cell + (GROUP_GAP - 1) / 2);
-      x += cell + (newGroup ? GROUP_GAP : GAP);
+      if (newGroup) groupLines.push(x + cell + (groupGap - 1) / 2);
+      x += cell + (newGroup ? groupGap : gap);
     }
     xs.push(x);
   }
   const cells: GridCell[] = [];
   for (let layer = 0; layer < layers; layer++) {
     for (let head = 0; head < heads; head++) {
-      cells.push({ layer, head, x: xs[head] as number, y: LABEL_TOP + layer * (cell + GAP), index: cells.length });
+      cells.push({ layer, head, x: xs[head] as number, y: LABEL_TOP + layer * (cell + gap), index: cells.length });
     }
   }
   return {
-    width: x + cell, height: LABEL_TOP + layers * (cell + GAP) - GAP, cell, columns: heads, cells, groupLines, ranked: false,
-    labels: [...layerLabels(layers, cell), ...headLabels(xs, cell)],
+    width: x + cell, height: LABEL_TOP + layers * (cell + gap) - gap, cell, pitch: cell + gap, columns: heads, cells, groupLines, ranked: false,
+    labels: [...layerLabels(layers, cell, gap), ...headLabels(xs, cell)],
   };
 }
 
-/** Large thumbnails take a whole number of pixels a cell of their 32 x 32, so that none looks wider than its neighbour. */
-const wholePixels = (side: number): number => (side < 64 ? side : side - (side % 32));
+/** Large thumbnails take a whole number of pixels a cell, so that none looks wider than its neighbour. */
+const wholePixels = (side: number, thumbSide: number): number => (side < 2 * thumbSide ? side : side - (side % thumbSide));
 
 /** Every label that has room: 12 pixels a layer, 20 a head; in round steps otherwise. */
-function layerLabels(layers: number, cell: number): GridLayout["labels"] {
-  const every = stepFor(12 / (cell + GAP));
-  return Array.from({ length: layers }, (_, layer) => ({ text: `L${layer}`, x: LABEL_LEFT - 6, y: LABEL_TOP + layer * (cell + GAP) + cell / 2 + 4, anchor: "end" as const }))
+function layerLabels(layers: number, cell: number, gap: number): GridLayout["labels"] {
+  const every = stepFor(12 / (cell + gap));
+  return Array.from({ length: layers }, (_, layer) => ({ text: `L${layer}`, x: LABEL_LEFT - 6, y: LABEL_TOP + layer * (cell + gap) + cell / 2 + 4, anchor: "end" as const }))
     .filter((_, layer) => layer % every === 0);
 }
 
@@ -114,19 +122,18 @@ function byRank({ heads, width, largest, smallest }: GridShape, ranked: ArrayLik
   });
   return {
     width: Math.min(columns, ranked.length) * pitch - RANK_GAP, height: Math.ceil(ranked.length / columns) * (cell + RANK_LINE + 4),
-    cell, columns, cells, groupLines: [], labels: [], ranked: true,
+    cell, pitch: cell + RANK_LINE + 4, columns, cells, groupLines: [], labels: [], ranked: true,
   };
 }
 
 /** The cell at a point, or null between cells. Rows have equal height, so only one row is searched. */
 export function cellAt(layout: GridLayout, x: number, y: number): GridCell | null {
-  const rowHeight = layout.ranked ? layout.cell + RANK_LINE + 4 : layout.cell + GAP;
-  const row = Math.floor((y - (layout.ranked ? 0 : LABEL_TOP)) / rowHeight);
+  const row = Math.floor((y - (layout.ranked ? 0 : LABEL_TOP)) / layout.pitch);
   if (row < 0) return null;
   const begin = row * layout.columns;
   for (let i = begin; i < Math.min(begin + layout.columns, layout.cells.length); i++) {
     const cell = layout.cells[i] as GridCell;
-    if (x >= cell.x && x < cell.x + layout.cell + GAP && y >= cell.y && y < cell.y + layout.cell + GAP) return cell;
+    if (x >= cell.x && x < cell.x + layout.cell + 1 && y >= cell.y && y < cell.y + layout.cell + 1) return cell;
   }
   return null;
 }

@@ -30,7 +30,7 @@ export function gridFigure(picture: GridPicture): FigureSpec {
         href: cellsPng(picture), width: layout.width, height: layout.height, "image-rendering": "pixelated", style: "image-rendering:pixelated",
       });
       for (const x of layout.groupLines) {
-        set(root.append("line"), { x1: x, x2: x, y1: layout.cells[0]?.y ?? 0, y2: layout.height, stroke: palette.axis, "stroke-width": 1 });
+        set(root.append("line"), { x1: x, x2: x, y1: layout.cells[0]?.y ?? 0, y2: layout.height, stroke: palette.hatch, "stroke-width": 1 });
       }
       const font = { "font-family": FIGURE_FONT, "font-size": FIGURE_FONT_SIZE };
       for (const { text, x, y, anchor } of layout.labels) set(root.append("text"), { x, y, fill: palette.secondary, "text-anchor": anchor, ...font }).text(text);
@@ -79,6 +79,6 @@ export function gridCsv(picture: GridPicture): string {
 
 /** Column name with its unit: entropy_nats, sink_mass, coverage_95_keys. */
 export function unitName(id: string): string {
-  const unit = STATISTICS.find((item) => item.id === id)?.unit ?? "";
+  const unit = id.startsWith("coverage_") ? "keys" : (STATISTICS.find((item) => item.id === id)?.unit ?? "");
   return unit === "" ? id : `${id}_${unit}`;
 }

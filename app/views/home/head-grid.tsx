@@ -1,6 +1,6 @@
 import { useEffect, useLayoutEffect, useMemo, useRef, useState, type KeyboardEvent, type MouseEvent } from "react";
 import { number } from "../../lib/format.ts";
-import { rowOfHead, type Overview } from "../../lib/overview.ts";
+import { rowOfHead, thumbSide, type Overview } from "../../lib/overview.ts";
 import { sortHeads, statistic } from "../../lib/statistics.ts";
 import { context2d } from "../../marks/pixels.ts";
 import { usePalette } from "../../marks/theme.ts";
@@ -20,6 +20,8 @@ export interface HeadGridProps {
   onOpen?: (layer: number, head: number) => void;
 }
 
+const SMALLEST_THUMB = 12;
+
 /** What the grid shows now: used by the screen and by its figure. */
 export function useGridPicture({ overview, width, height, largest, smallest }: HeadGridProps): GridPicture {
   const palette = usePalette();
@@ -28,13 +30,15 @@ export function useGridPicture({ overview, width, height, largest, smallest }: H
   const metric = statistic(useView((view) => view.metric));
   const sort = useView((view) => view.sort);
   const thumbs = useView((view) => view.gridView !== "metric") ? overview.thumbs : null;
-  const atlas = useMemo(() => (thumbs === null ? null : buildAtlas(thumbs, pooling, colour, palette.name)), [thumbs, pooling, colour, palette]);
   const layout = useMemo(() => {
     const { statistics, layers, heads, kvHeads } = overview;
     const ranked = sort === "layer" ? null
       : sortHeads(statistics, metric.id, sort).map((row) => (statistics.layer[row] as number) * heads + (statistics.head[row] as number));
-    return layoutGrid({ layers, heads, kvHeads, width, ...(height === undefined ? {} : { height }), ranked, largest, smallest });
+    return layoutGrid({ layers, heads, kvHeads, width, ...(height === undefined ? {} : { height }), ranked, largest, smallest, thumbSide: thumbSide(overview, 0) || 1 });
   }, [overview, sort, metric, width, height, largest, smallest]);
+  // A thumbnail below this size tells less than one colour does.
+  const drawn = layout.cell < SMALLEST_THUMB ? null : thumbs;
+  const atlas = useMemo(() => (drawn === null ? null : buildAtlas(drawn, overview.promptTokens, pooling, colour, palette.name)), [drawn, overview, pooling, colour, palette]);
   return useMemo(() => ({ palette, layout, overview, atlas, metric, colour }), [palette, layout, overview, atlas, metric, colour]);
 }
 
@@ -58,6 +62,14 @@ export function HeadGrid({ picture, onOpen }: { picture: GridPicture; onOpen?: H
     element.height = Math.ceil(layout.height * ratio) + 1;
     drawGrid(context2d(element), picture, ratio);
   }, [picture, layout, ratio]);
+
+  // A head chosen by key is brought into view; a new order starts at its top.
+  const last = useRef<string | null>(null);
+  useEffect(() => {
+    const id = `${layer}.${head}`;
+    if (last.current !== null && last.current !== id) canvas.current?.parentElement?.querySelector(".chosen")?.scrollIntoView({ block: "nearest" });
+    last.current = id;
+  }, [layer, head]);
 
   const at = (event: MouseEvent): GridCell | null => {
     const box = event.currentTarget.getBoundingClientRect();
@@ -98,19 +110,14 @@ export function HeadGrid({ picture, onOpen }: { picture: GridPicture; onOpen?: H
     >
       <canvas ref={canvas} style={{ width: (Math.ceil(layout.width * ratio) + 1) / ratio, height: (Math.ceil(layout.height * ratio) + 1) / ratio }} />
       {under !== null && under !== chosen && <Outline cell={under} side={layout.cell} kind="hovered" />}
-      {chosen !== null && <Outline key={`${layer}.${head}`} cell={chosen} side={layout.cell} kind="chosen" />}
+      {chosen !== null && <Outline cell={chosen} side={layout.cell} kind="chosen" />}
       <span className="visually-hidden" aria-live="polite">{chosen === null ? "" : spoken(picture, chosen)}</span>
     </div>
   );
 }
 
 function Outline({ cell, side, kind }: { cell: GridCell; side: number; kind: "chosen" | "hovered" }) {
-  const ref = useRef<HTMLDivElement>(null);
-  // A head chosen by key or link is brought into view; one that is hovered already is.
-  useEffect(() => {
-    if (kind === "chosen") ref.current?.scrollIntoView({ block: "nearest" });
-  }, [kind]);
-  return <div ref={ref} className={`outline ${kind}`} style={{ left: cell.x - 2, top: cell.y - 2, width: side + 4, height: side + 4 }} />;
+  return <div className={`outline ${kind}`} style={{ left: cell.x - 2, top: cell.y - 2, width: side + 4, height: side + 4 }} />;
 }
 
 function findCell(layout: GridLayout, layer: number, head: number): GridCell | null {

@@ -11,8 +11,8 @@ import { kvHeadOf } from "./grid-layout.ts";
 import { usePixelRatio } from "./head-grid.tsx";
 import { buildAtlas } from "./thumb-atlas.ts";
 
-/** 8 pixels a cell of the 32 x 32 thumbnail. */
-const SIDE = 256;
+/** Largest side; every cell gets the same whole number of pixels. */
+const LARGEST = 270;
 
 /** The head under the pointer, or the chosen one: its thumbnail large, and where it stands among all heads. */
 export function HeadInspector({ capture, overview, onOpen }: { capture: Capture; overview: Overview; onOpen: () => void }) {
@@ -70,16 +70,18 @@ function Thumbnail({ overview, row }: { overview: Overview; row: number }) {
     if (thumbs === null) return null;
     const cells = thumbs.edge * thumbs.edge;
     const part = (values: Float32Array): Float32Array => values.subarray(row * cells, (row + 1) * cells);
-    return buildAtlas({ ...thumbs, count: 1, mean: part(thumbs.mean), max: part(thumbs.max) }, pooling, colour, palette.name);
-  }, [thumbs, row, pooling, colour, palette]);
+    return buildAtlas({ ...thumbs, count: 1, cell: thumbs.cell.subarray(row), mean: part(thumbs.mean), max: part(thumbs.max) }, overview.promptTokens, pooling, colour, palette.name);
+  }, [thumbs, overview, row, pooling, colour, palette]);
+  const { side } = single?.at(0) ?? { side: 1 };
+  const size = Math.floor(LARGEST / side) * side;
   useLayoutEffect(() => {
     if (canvas.current === null || single === null) return;
-    canvas.current.width = canvas.current.height = SIDE * ratio;
+    canvas.current.width = canvas.current.height = Math.round(size * ratio);
     const context = context2d(canvas.current);
     context.imageSmoothingEnabled = false;
-    context.drawImage(single.canvas, 0, 0, single.edge, single.edge, 0, 0, SIDE * ratio, SIDE * ratio);
-  }, [single, ratio]);
-  return single === null ? null : <canvas ref={canvas} className="thumbnail" role="img" aria-label="Attention map of this head" style={{ width: SIDE, height: SIDE }} />;
+    context.drawImage(single.canvas, 0, 0, side, side, 0, 0, canvas.current.width, canvas.current.height);
+  }, [single, side, size, ratio]);
+  return single === null ? null : <canvas ref={canvas} className="thumbnail" role="img" aria-label="Attention map of this head" style={{ width: size, height: size }} />;
 }
 
 const SPREAD = { width: 88, height: 14 };

@@ -23,7 +23,7 @@ export function HomeView({ capture, overview }: { capture: Capture; overview: Ov
       <section className="home-main" aria-label="Heads">
         <div className="toolbar">
           <Segmented
-            label="Heads as" value={gridView} onChange={(value) => store.set({ gridView: value })}
+            label="Heads as" hideLabel value={gridView} onChange={(value) => store.set({ gridView: value })}
             options={[
               { value: "thumbs", label: "Thumbnails", title: "The attention map of every head at 32 x 32 cells" },
               { value: "metric", label: "Metric", title: "One colour a head" },

@@ -57,7 +57,7 @@ export function StatisticsTable({ overview, onOpen }: { overview: Overview; onOp
             {STATISTICS.map((item) => (
               <th key={item.id} className="num" aria-sort={item.id !== metric.id || sort === "layer" ? "none" : sort}>
                 <button type="button" className="plain" title={item.doc} onClick={() => sortBy(item)}>
-                  {item.label}{item.unit === "" ? "" : `, ${item.unit}`}
+                  {item.short}{item.unit === "" ? "" : `, ${item.unit}`}
                   <span className="arrow">{item.id !== metric.id || sort === "layer" ? "" : sort === "descending" ? "↓" : "↑"}</span>
                 </button>
               </th>

@@ -1,4 +1,5 @@
 import type { ThumbColumns } from "../../../data/reader/capture-types.ts";
+import { thumbSide } from "../../lib/overview.ts";
 import { position, type ColourScale } from "../../marks/colour.ts";
 import { colourMap } from "../../marks/colour-maps.ts";
 import { context2d } from "../../marks/pixels.ts";
@@ -10,15 +11,14 @@ import type { ThemeName } from "../../marks/palette.ts";
  */
 export interface ThumbAtlas {
   canvas: HTMLCanvasElement;
-  edge: number;
-  /** Corner of the thumbnail of a row of the thumbs table. */
-  at(row: number): { x: number; y: number };
+  /** Corner of the thumbnail of a row of the thumbs table, and the cells a side that hold something. */
+  at(row: number): { x: number; y: number; side: number };
 }
 
 /** Thumbnails in one line of the atlas; 32 x 32 cells keep it within 1,024 pixels, which every browser allows. */
 const ACROSS = 32;
 
-export function buildAtlas(thumbs: ThumbColumns, pooling: "mean" | "max", scale: ColourScale, theme: ThemeName): ThumbAtlas {
+export function buildAtlas(thumbs: ThumbColumns, promptTokens: number, pooling: "mean" | "max", scale: ColourScale, theme: ThemeName): ThumbAtlas {
   const { edge, count } = thumbs;
   const down = Math.max(1, Math.ceil(count / ACROSS));
   const canvas = document.createElement("canvas");
@@ -38,7 +38,7 @@ export function buildAtlas(thumbs: ThumbColumns, pooling: "mean" | "max", scale:
     }
   }
   context2d(canvas).putImageData(image, 0, 0);
-  return { canvas, edge, at: (row) => ({ x: (row % ACROSS) * edge, y: Math.floor(row / ACROSS) * edge }) };
+  return { canvas, at: (row) => ({ x: (row % ACROSS) * edge, y: Math.floor(row / ACROSS) * edge, side: thumbSide({ thumbs, promptTokens }, row) }) };
 }
 
 /** Steps of colour; more than 8 bits a channel can tell apart on one map. */

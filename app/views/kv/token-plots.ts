@@ -92,7 +92,7 @@ export function drawTokenPlots(g: SVGGElement, props: TokenPlotProps): void {
 }
 
 /** Needles as bars under the axis with a faint band through the plots; where question and decode begin. */
-function drawMarks(g: SVGGElement, { palette, data, begin, end }: TokenPlotProps, x: ScaleLinear<number, number>, bottom: number): void {
+function drawMarks(g: SVGGElement, { palette, data, begin, end, width }: TokenPlotProps, x: ScaleLinear<number, number>, bottom: number): void {
   const needles = data.needles.filter((needle) => needle.token_end > begin && needle.token_begin < end);
   const left = (token: number): number => Math.max(x(begin - 0.5), x(token - 0.5));
   const right = (token: number): number => Math.min(x(end - 0.5), x(token - 0.5));
@@ -108,8 +108,7 @@ function drawMarks(g: SVGGElement, { palette, data, begin, end }: TokenPlotProps
   const labelled = needles.filter((needle) => {
     const at = left(needle.token_begin);
     if (at < free) return false;
-    // 6.2 px a character at 11 px, and a little air.
-    free = at + needle.label.length * 6.2 + 8;
+    free = at + needle.label.length * CHARACTER + 8;
     return true;
   });
   select(part(g, "names")).selectAll<SVGTextElement, (typeof needles)[number]>("text").data(labelled).join("text")
@@ -118,11 +117,19 @@ function drawMarks(g: SVGGElement, { palette, data, begin, end }: TokenPlotProps
   select(part(g, "phases")).selectAll<SVGLineElement, (typeof starts)[number]>("line").data(starts).join("line")
     .attr("x1", ({ token }) => round(x(token - 0.5))).attr("x2", ({ token }) => round(x(token - 0.5)))
     .attr("y1", 8).attr("y2", round(bottom)).attr("stroke", palette.axis).attr("stroke-dasharray", "2,3");
-  select(part(g, "phase-names")).selectAll<SVGTextElement, (typeof starts)[number]>("text").data(starts).join("text")
-    .attr("x", ({ token }) => round(x(token - 0.5) + (x(token) > x.range()[1]! - 60 ? -4 : 4))).attr("y", 13)
-    .attr("text-anchor", ({ token }) => (x(token) > x.range()[1]! - 60 ? "end" : "start"))
+  const names = placeNames(starts.map(({ token, name }) => ({ at: x(token - 0.5), name })), width);
+  select(part(g, "phase-names")).selectAll<SVGTextElement, (typeof names)[number]>("text").data(names).join("text")
+    .attr("x", ({ at, after }) => round(at + (after ? 4 : -4))).attr("y", 13).attr("text-anchor", ({ after }) => (after ? "start" : "end"))
     .attr("fill", palette.secondary).text(({ name }) => name);
 }
+
+/** A name stands after its line where there is room up to the next one, before it otherwise. */
+function placeNames(starts: readonly { at: number; name: string }[], width: number): { at: number; name: string; after: boolean }[] {
+  return starts.map(({ at, name }, i) => ({ at, name, after: at + 4 + name.length * CHARACTER <= (starts[i + 1]?.at ?? width) }));
+}
+
+/** Average width of a character at the figure's font size, in pixels, on the safe side. */
+const CHARACTER = 6.2;
 
 function phaseStarts(phase: readonly string[]): { token: number; name: string }[] {
   const starts: { token: number; name: string }[] = [];

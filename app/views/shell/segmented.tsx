@@ -7,8 +7,10 @@ export interface SegmentOption<T extends string> {
 }
 
 /** A few exclusive choices side by side; radio buttons underneath, so arrow keys and screen readers work by themselves. */
-export function Segmented<T extends string>({ label, value, options, onChange }: {
+export function Segmented<T extends string>({ label, hideLabel = false, value, options, onChange }: {
   label: string;
+  /** The options speak for themselves; the label stays for screen readers. */
+  hideLabel?: boolean;
   value: T;
   options: readonly SegmentOption<T>[];
   onChange: (value: T) => void;
@@ -16,7 +18,7 @@ export function Segmented<T extends string>({ label, value, options, onChange }:
   const name = useId();
   return (
     <div className="field" role="radiogroup" aria-label={label}>
-      <span aria-hidden="true">{label}</span>
+      {!hideLabel && <span aria-hidden="true">{label}</span>}
       <span className="segmented">
         {options.map((option) => (
           <label key={option.value} title={option.title}>

@@ -2,16 +2,22 @@ import { useActionContext } from "../../actions/context.ts";
 
 /** Nothing is open and no server offered anything. */
 export function StartPage() {
-  const context = useActionContext();
   return (
     <main className="start">
       <h1>Open a capture</h1>
       <p>Drop a capture’s folder or .zip anywhere on this page. It is read in this browser; nothing is uploaded.</p>
-      <p className="row">
-        <button type="button" onClick={context.pickFolder}>Folder…</button>
-        <button type="button" onClick={context.pickZip}>.zip…</button>
-      </p>
+      <OpenButtons />
       <p className="quiet">Or give its address: <code>?src=https://host/captures/name</code>. To make one: <code>attnscope capture --model DIR --prompt FILE --out DIR</code>, then <code>attnscope view DIR</code>.</p>
     </main>
+  );
+}
+
+export function OpenButtons() {
+  const context = useActionContext();
+  return (
+    <p className="row">
+      <button type="button" onClick={context.pickFolder}>Open folder…</button>
+      <button type="button" onClick={context.pickZip}>Open .zip…</button>
+    </p>
   );
 }

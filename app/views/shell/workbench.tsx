@@ -8,14 +8,14 @@ import { KvView } from "../kv/kv-view.tsx";
 import { ErrorBoundary } from "./error-boundary.tsx";
 import { ProblemPanel } from "./problem-panel.tsx";
 import { Rail } from "./rail.tsx";
-import { StartPage } from "./start-page.tsx";
+import { OpenButtons, StartPage } from "./start-page.tsx";
 
 // The map brings workers and WebAssembly; the first look at the heads does not wait for them.
 const HeadView = lazy(() => import("../head/head-view.tsx").then(({ HeadView: component }) => ({ default: component })));
 
 export function Workbench({ session }: { session: CaptureSession }) {
   const { loaded, origin, listed } = session;
-  if (loaded.state === "failed") return <main className="page"><ProblemPanel error={loaded.error} /></main>;
+  if (loaded.state === "failed") return <main className="page"><ProblemPanel error={loaded.error}><OpenButtons /></ProblemPanel></main>;
   if (loaded.value !== null) return <Opened key={loaded.value.label} capture={loaded.value} />;
   if (origin === null && listed !== null) return <StartPage />;
   return <main className="page"><p className="waiting">{origin === null ? "" : `Opening ${session.name}`}</p></main>;
