@@ -36,7 +36,10 @@ export class ByteCache<T> {
     this.dispose?.(entry.value);
   }
 
-  clear(): void { for (const key of [...this.entries.keys()]) this.delete(key); }
+  clear(): void {
+    const keys = Array.from(this.entries.keys());
+    for (const key of keys) this.delete(key);
+  }
 
   setLimit(bytes: number): void { this.limit = bytes; this.trim(); }
 

@@ -23,13 +23,13 @@ export class TileClient {
     return new Promise((resolve, reject) => {
       const abort = () => {
         this.waiting.delete(id);
-        this.transport.postMessage({ type: "abort", id });
+        this.send({ type: "abort", id });
         reject(signal?.reason);
       };
       if (signal?.aborted === true) { reject(signal.reason); return; }
       signal?.addEventListener("abort", abort, { once: true });
       this.waiting.set(id, { resolve: resolve as (value: unknown) => void, reject, stop: () => signal?.removeEventListener("abort", abort) });
-      this.transport.postMessage({ type: "call", id, method, args });
+      this.send({ type: "call", id, method, args });
     });
   }
 
@@ -37,6 +37,11 @@ export class TileClient {
   fail(reason: string): void {
     for (const call of this.waiting.values()) { call.stop(); call.reject(new AttnscopeError("E_TILE_WORKER", reason)); }
     this.waiting.clear();
+  }
+
+  private send(message: ToWorker): void {
+    // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a worker, not a window
+    this.transport.postMessage(message);
   }
 
   private receive(message: FromWorker): void {

@@ -64,9 +64,10 @@ export const sameWindow = (a: MapWindow, b: MapWindow): boolean => {
   return Math.abs(a.key - b.key) <= tolerance && Math.abs(a.query - b.query) <= tolerance && Math.abs(a.span - b.span) <= tolerance;
 };
 
+const short = (value: number): number => Math.round(value * 1000) / 1000;
+
 /** What goes into view state: null for the whole map, thousandths of a token otherwise (a short URL). */
 export function storedWindow(window: MapWindow, total: number): MapWindow | null {
   if (isFull(window, total)) return null;
-  const short = (value: number) => Math.round(value * 1000) / 1000;
   return { key: short(window.key), query: short(window.query), span: short(window.span) };
 }

@@ -63,9 +63,10 @@ function visibleRows(tile: Tile, window: MapWindow): { present: number; lost: nu
   return { present, lost };
 }
 
+const size = (cell: number): string => `${cell} × ${cell}`;
+
 /** The badge: what kind of number the picture is made of. */
 export function badgeText(status: MapStatus, pooling: Pooling): string {
-  const size = (cell: number) => `${cell} × ${cell}`;
   if (status.showing !== null) return Number.isFinite(status.showing) ? `showing ${size(status.showing)}, ${size(status.cell)} on its way` : "reading the first tile";
   if (status.cell >= status.base) {
     const text = status.base === 1 && status.cell === 1 ? "exact, stored" : `pooled ${size(status.cell)} ${pooling}, stored`;

@@ -23,6 +23,7 @@ export function startTilePool(capture: Capture, count = workerCount(navigator.ha
   const clients = workers.map((worker) => {
     const client = new TileClient(worker);
     worker.addEventListener("error", (event) => client.fail(`A tile worker stopped (${event.message || "it could not be loaded"}); reload the page.`));
+    // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a worker, not a window
     worker.postMessage({ type: "open", location, wasm: engine });
     return client;
   });

@@ -12,10 +12,12 @@ export function tokenTicks(start: number, span: number, side: number, spacing: n
     .filter((tick) => Number.isInteger(tick) && tick >= 0 && tick < total);
 }
 
+export const showsTexts = ({ layout, window, tokens }: PlotScene): boolean => tokens !== null && layout.side / window.span >= TOKEN_TEXT_PX;
+
 /** Token indices along both axes, token texts once a token is wide enough, the axes' names. */
 export function drawAxes(pen: Pen, scene: PlotScene): void {
-  const { layout: l, window, palette, total, tokens } = scene;
-  const texts = tokens !== null && l.side / window.span >= TOKEN_TEXT_PX;
+  const { layout: l, window, palette, total } = scene;
+  const texts = showsTexts(scene);
   const style = { fill: palette.secondary } as const;
   const band = l.band + 3;
   const middle = (token: number, start: number) => pixelOf(token + 0.5, start, window.span, l.side);
@@ -32,7 +34,7 @@ export function drawAxes(pen: Pen, scene: PlotScene): void {
     const x = middle(tick, window.key);
     if (!inside(x)) continue;
     if (!texts) pen.line(l.left + x, bottom + band, l.left + x, bottom + band + 4, palette.axis);
-    pen.text(l.left + x, texts ? bottom + 52 : bottom + band + 12, indexText(tick), { ...style, anchor: "middle" });
+    pen.text(l.left + x, texts ? bottom + 55 : bottom + band + 12, indexText(tick), { ...style, anchor: "middle" });
   }
   if (texts) drawTexts(pen, scene, middle);
   else {

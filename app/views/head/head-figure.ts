@@ -3,7 +3,6 @@ import type { FigureSpec } from "../../figure/pane.ts";
 import { cssColour, type ColourScale, valueAt } from "../../marks/colour.ts";
 import { MatrixPainter } from "../../marks/matrix-painter.ts";
 import { context2d } from "../../marks/pixels.ts";
-import type { Palette } from "../../marks/palette.ts";
 import { coarsestCell, parentTile } from "../../tiles/level.ts";
 import type { TileService } from "../../tiles/service.ts";
 import type { Pooling } from "../../tiles/tile.ts";

@@ -91,9 +91,11 @@ export function HeadView({ capture }: { capture: Capture }) {
     };
   }, [service, ready, moved, hover]);
 
+  // oxlint-disable-next-line react/exhaustive-effect-dependencies -- a new service means a new controller, which has no props yet
   useEffect(() => {
     if (scene !== null) controller.current?.update({ layer, head, scene, pooling, colour });
   }, [scene, layer, head, pooling, colour, service]);
+  // oxlint-disable-next-line react/exhaustive-effect-dependencies -- likewise
   useEffect(() => {
     const follow = () => controller.current?.point(pinned ?? hover.get().pair, pinned !== null);
     follow();
@@ -179,8 +181,9 @@ function WindowText({ window, total, onFit }: { window: MapWindow | null; total:
   );
 }
 
+const short = (value: number): string => (value >= 10 ? Math.round(value).toString() : value.toPrecision(2));
+
 /** "1 px = 8.2 tokens" or "1 token = 12 px". */
 export function scaleText(tokensPerPx: number): string {
-  const short = (value: number) => (value >= 10 ? Math.round(value).toString() : value.toPrecision(2));
   return tokensPerPx >= 1 ? `1 px = ${short(tokensPerPx)} tokens` : `1 token = ${short(1 / tokensPerPx)} px`;
 }

@@ -2,6 +2,7 @@ import { format } from "d3-format";
 
 const grouped = format(",");
 const short = format(".3~s");
+const rough = format(".1~e");
 const precise = format(".3~e");
 
 export const indexText = (value: number): string => grouped(value);
@@ -20,5 +21,5 @@ export const exactText = (value: number): string => (value >= 1e-4 ? value.toFix
 export function tickText(value: number): string {
   if (value === 0) return "0";
   if (value >= 1000) return short(value);
-  return value >= 1e-3 ? String(Number(value.toPrecision(2))) : precise(value).replace("−", "-");
+  return value >= 1e-3 ? String(Number(value.toPrecision(2))) : rough(value).replace("−", "-");
 }

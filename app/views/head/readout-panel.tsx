@@ -19,6 +19,9 @@ interface Props {
   tokens: TokenColumns | null; marginals: HeadMarginals | null; pinned: Pair | null;
 }
 
+const number = (values: Float32Array | undefined, index: number | undefined): string =>
+  (values === undefined || index === undefined ? "–" : valueText(values[index] ?? Number.NaN));
+
 /** What is under the crosshair, always in the same place: nothing jumps, nothing covers the map. */
 export function ReadoutPanel({ service, layer, head, edge, cell, tokens, marginals, pinned }: Props) {
   const hovered = useHover((h) => h.pair);
@@ -38,7 +41,6 @@ export function ReadoutPanel({ service, layer, head, edge, cell, tokens, margina
   const text = reading === null ? null : readingText(reading);
   const token = (index: number) => <q>{tokenLabel(tokens?.text[index] ?? "", 22)}</q>;
   const spec = ROW_MARGINALS[rowMarginal];
-  const number = (values: Float32Array | undefined, index: number | undefined) => (values === undefined || index === undefined ? "" : valueText(values[index] ?? Number.NaN));
   const distance = pair === null || pair.key > pair.query ? undefined : pair.query - pair.key;
 
   return (
@@ -47,9 +49,9 @@ export function ReadoutPanel({ service, layer, head, edge, cell, tokens, margina
       <dt>key</dt><dd><b>{pair === null ? "–" : indexText(pair.key)}</b>{pair !== null && token(pair.key)}</dd>
       <dt>value</dt><dd><b data-testid="value">{text?.value ?? "–"}</b></dd>
       <dd className="head-kind" data-testid="kind">{text?.kind ?? "point at the map"}</dd>
-      <dt>{spec.label}</dt><dd>{number(marginals?.rows[rowMarginal], pair?.query) || "–"} <small>{spec.unit}, query</small></dd>
-      <dt>column mass</dt><dd>{number(marginals?.column, pair?.key) || "–"} <small>key, all queries</small></dd>
-      <dt>diagonal mass</dt><dd>{number(marginals?.diagonal, distance) || "–"} <small>{distance === undefined ? "distance" : `distance ${indexText(distance)}`}</small></dd>
+      <dt>{spec.label}</dt><dd>{number(marginals?.rows[rowMarginal], pair?.query)} <small>{spec.unit}, query</small></dd>
+      <dt>column mass</dt><dd>{number(marginals?.column, pair?.key)} <small>key, all queries</small></dd>
+      <dt>diagonal mass</dt><dd>{number(marginals?.diagonal, distance)} <small>{distance === undefined ? "distance" : `distance ${indexText(distance)}`}</small></dd>
       <dd className="head-hint">{pinned === null ? "click pins the pair" : "pinned; Esc releases"}</dd>
     </dl>
   );

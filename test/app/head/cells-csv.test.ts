@@ -31,8 +31,9 @@ test("masked cells and cells out of sight are no rows", () => {
   expect(all.trim().split("\n").slice(1)).toEqual(["0,2,0,2,2.25,3,\"pooled sum, stored\"", "2,3,0,2,2,4,\"pooled sum, stored\"", "2,3,2,3,0.375,3,\"pooled sum, stored\""]);
 });
 
+const values = (base: number) => Float32Array.from({ length: 6 }, (_, i) => base + i);
+
 test("strips give the indices in sight with their unit", () => {
-  const values = (base: number) => Float32Array.from({ length: 6 }, (_, i) => base + i);
   const rows = { entropy: values(20), sink_mass: values(0), local_mass: values(0), top1_mass: values(0), coverage_95: values(0) };
   rows.entropy[3] = Number.NaN;
   const csv = marginalsCsv({ column: values(10), diagonal: values(30), rows }, "entropy", { key: 1, query: 3, span: 2 }, 6);

@@ -1,4 +1,4 @@
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { expect, test } from "vitest";
 import { barDomain, fromBar, MIN_STEP, moveRange, toBar } from "../../../app/views/head/colour-range.ts";
 

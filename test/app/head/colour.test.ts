@@ -1,4 +1,4 @@
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { lab, rgb } from "d3-color";
 import { expect, test } from "vitest";
 import { buildLut, LUT_SHIFT, pixelOfHex, position, valueAt, type ColourScale } from "../../../app/marks/colour.ts";
@@ -11,6 +11,7 @@ const THEMES: ThemeName[] = ["light", "dark"];
 const scale: ColourScale = { scale: "log", low: 1e-5, high: 1, map: "default" };
 const word = new Uint32Array(1), real = new Float32Array(word.buffer);
 const look = (lut: Uint32Array, value: number): number => { real[0] = value; return lut[word[0]! >>> LUT_SHIFT]!; };
+const difference = (a: string, b: [number, number, number]) => { const x = lab(a), y = lab(rgb(...b)); return Math.hypot(x.l - y.l, x.a - y.a, x.b - y.b); };
 const channels = (pixel: number) => [pixel & 255, (pixel >>> 8) & 255, (pixel >>> 16) & 255];
 
 test("a value's colour through the table is that of the map at its place on the scale", () => {
@@ -45,7 +46,6 @@ test("zero, masked, missing and infinite are told apart by pixels in both themes
     expect(colouriseTile(tile, "max", lut, new Uint32Array(4))).toEqual(Uint32Array.of(zero!, half!, masked!, missing!));
     expect(colouriseTile(tile, "sum", lut, new Uint32Array(4))).toEqual(Uint32Array.of(zero!, half!, masked!, missing!));
     // The low end next to the ground: at least a visible step apart (CIE76 above 3).
-    const difference = (a: string, b: [number, number, number]) => { const x = lab(a), y = lab(rgb(...b)); return Math.hypot(x.l - y.l, x.a - y.a, x.b - y.b); };
     for (const map of COLOUR_MAPS) expect(difference(ground, map.map(theme)(0))).toBeGreaterThan(3);
     const pattern = new Set(hatchPixels(6, pixelOfHex(hatch), pixelOfHex(ground)));
     expect(pattern).toEqual(new Set([pixelOfHex(hatch), pixelOfHex(ground)]));

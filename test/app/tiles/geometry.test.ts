@@ -1,4 +1,4 @@
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { expect, test } from "vitest";
 import {
   clampWindow, fullWindow, isFull, maxZoom, MIN_SPAN, panWindow, pixelOf, sameWindow, storedWindow, tokenAt, transformOf, windowOf, zoomWindow,

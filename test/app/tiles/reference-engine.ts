@@ -1,15 +1,17 @@
 import type { CoreEngine, DType, TileGrid, TileJob, TileValues, VectorBlock, VectorData } from "../../../native/engine.ts";
 import { fromBf16, fromF16 } from "../../data/half.ts";
 
+const at = (dtype: DType, data: VectorData, i: number): number => dtype === "f32" ? data[i]! : dtype === "f16" ? fromF16(data[i]!) : fromBf16(data[i]!);
+const visible = (query: number, key: number, window: number): boolean => key <= query && (window === 0 || key > query - window);
+const part = (t: TileValues, i: number) => (t.count[i] === 0 ? 0 : t.mean[i]! * t.count[i]!);
+
 /** The engine's tile functions in plain fp64, pair by pair: what the viewer's tests compare with. Slow, and only for tests. */
 export function referenceEngine(log: { adds: number } = { adds: 0 }): CoreEngine {
-  const at = (dtype: DType, data: VectorData, i: number): number => dtype === "f32" ? data[i]! : dtype === "f16" ? fromF16(data[i]!) : fromBf16(data[i]!);
   const dot = (a: VectorBlock, i: number, b: VectorBlock, j: number): number => {
     let sum = 0;
     for (let c = 0; c < a.dim; c++) sum += at(a.dtype, a.data, i * a.dim + c) * at(b.dtype, b.data, j * b.dim + c);
     return sum;
   };
-  const visible = (query: number, key: number, window: number): boolean => key <= query && (window === 0 || key > query - window);
 
   const tile = (grid: TileGrid, scale: number, window: number): TileJob => {
     const n = grid.edge * grid.edge;
@@ -41,7 +43,6 @@ export function referenceEngine(log: { adds: number } = { adds: 0 }): CoreEngine
     kind: "wasm", tile,
     mergeTiles(a: TileValues, b: TileValues): TileValues {
       const count = a.count.map((n, i) => n + b.count[i]!);
-      const part = (t: TileValues, i: number) => (t.count[i] === 0 ? 0 : t.mean[i]! * t.count[i]!);
       return {
         count, mean: a.mean.map((_, i) => (count[i] === 0 ? Number.NaN : (part(a, i) + part(b, i)) / count[i]!)),
         max: a.max.map((_, i) => Math.max(a.count[i] === 0 ? -Infinity : a.max[i]!, b.count[i] === 0 ? -Infinity : b.max[i]!)),

@@ -1,6 +1,8 @@
 import { expect, test } from "vitest";
 import { Scheduler } from "../../../app/tiles/scheduler.ts";
 
+const settle = async () => { for (let i = 0; i < 5; i++) await Promise.resolve(); };
+
 function bench(limit = 2) {
   const started: string[] = [], done: string[] = [], failed: string[] = [], aborted: string[] = [];
   const open = new Map<string, { resolve(value: string): void; reject(error: Error): void }>();
@@ -14,7 +16,6 @@ function bench(limit = 2) {
     },
     done: (key) => done.push(key), failed: (key) => failed.push(key),
   });
-  const settle = async () => { for (let i = 0; i < 5; i++) await Promise.resolve(); };
   return {
     scheduler, started, done, failed, aborted,
     finish: async (key: string) => { open.get(key)!.resolve(key); await settle(); },
