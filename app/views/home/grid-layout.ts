@@ -45,8 +45,6 @@ export const LABEL_LEFT = 28;
 export const LABEL_TOP = 18;
 /** Height of the text below a ranked cell. */
 export const RANK_LINE = 30;
-const GAP = 2;
-const GROUP_GAP = 7;
 const RANK_GAP = 10;
 /** Least width of a ranked cell, so that "L31 H31" fits below it. */
 const RANK_WIDTH = 58;
@@ -61,10 +59,7 @@ export function layoutGrid(shape: GridShape): GridLayout {
 function byLayer({ layers, heads, kvHeads, width, height, largest, smallest, thumbSide = 1 }: GridShape): GridLayout {
   const grouped = kvHeads < heads;
   const groups = grouped ? kvHeads : 1;
-  // Many heads in a narrow rail: one pixel between them.
-  const tight = (width - LABEL_LEFT) / heads < 12;
-  const gap = tight ? 1 : GAP;
-  const groupGap = tight ? 3 : GROUP_GAP;
+  const { gap, groupGap } = spacing((width - LABEL_LEFT) / heads);
   const gaps = (heads - groups) * gap + (groups - 1) * groupGap;
   const fitWidth = (width - LABEL_LEFT - gaps) / heads;
   const fitHeight = height === undefined ? Infinity : (height - LABEL_TOP - (layers - 1) * gap) / layers;
@@ -90,6 +85,12 @@ function byLayer({ layers, heads, kvHeads, width, height, largest, smallest, thu
     width: x + cell, height: LABEL_TOP + layers * (cell + gap) - gap, cell, pitch: cell + gap, columns: heads, cells, groupLines, ranked: false,
     labels: [...layerLabels(layers, cell, gap), ...headLabels(xs, cell)],
   };
+}
+
+/** One pixel between many heads in a narrow rail, air between few large ones. */
+function spacing(room: number): { gap: number; groupGap: number } {
+  if (room < 12) return { gap: 1, groupGap: 3 };
+  return room < 80 ? { gap: 2, groupGap: 7 } : { gap: 10, groupGap: 23 };
 }
 
 /** Large thumbnails take a whole number of pixels a cell, so that none looks wider than its neighbour. */
