@@ -16,14 +16,14 @@ export function startCapture(addon: Addon, plan: CapturePlan, sink: CaptureSink)
       return false;
     }
   };
-  let cancel = (): void => {};
+  let cancel: (() => void) | undefined;
   const done = new Promise<CaptureSummary>((resolve, reject) => {
     try {
       cancel = addon.startCapture(
         plan,
         (batch) => guarded(() => sink.batch(batch)),
         (segment, layer) => guarded(() => sink.layerDone(segment, layer)),
-        (progress) => { if (!guarded(() => sink.progress(progress))) cancel(); },
+        (progress) => { if (!guarded(() => sink.progress(progress))) cancel?.(); },
         (error, summary) => {
           if (thrown) reject(thrown.error);
           else if (error) reject(asNativeError(error));
@@ -35,5 +35,5 @@ export function startCapture(addon: Addon, plan: CapturePlan, sink: CaptureSink)
       reject(asNativeError(error));
     }
   });
-  return { done, cancel: () => cancel() };
+  return { done, cancel: () => cancel?.() };
 }
