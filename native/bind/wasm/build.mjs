@@ -41,11 +41,12 @@ async function sourceTree(paths) {
 
 async function compile(paths) {
   const { runClang } = await import("@yowasp/clang");
+  await runClang(null, {}, { fetchProgress: () => {} }); // loads the compiler; otherwise it reports each megabyte
   const messages = [];
   const decoder = new TextDecoder();
   const collect = (bytes) => void (bytes && messages.push(decoder.decode(bytes, { stream: true })));
   try {
-    const files = await runClang(["clang++", entry, ...flags, "-o", "attnscope.wasm"], await sourceTree(paths), { stdout: collect, stderr: collect, fetchProgress: () => {} });
+    const files = await runClang(["clang++", entry, ...flags, "-o", "attnscope.wasm"], await sourceTree(paths), { stdout: collect, stderr: collect });
     return { wasm: files["attnscope.wasm"], messages: messages.join("") };
   } catch (error) {
     return { wasm: null, messages: messages.join("") || String(error) };
