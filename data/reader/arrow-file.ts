@@ -9,6 +9,7 @@ import type { TableSpec } from "../format/tables.ts";
 import { corrupt, gotHtml, truncated } from "./broken.ts";
 import { checkSchema, extractColumns } from "./columns.ts";
 import type { Columns } from "./columns.ts";
+import { guardFooter, guardRecordBatch } from "./flatbuffer-guard.ts";
 import type { Limits } from "./limits.ts";
 import type { ByteSource } from "./source.ts";
 
@@ -97,6 +98,7 @@ function decodeFooter(bytes: Uint8Array, at: string, dataEnd: number): { schema:
   let schema: Schema;
   const blocks: Block[] = [];
   try {
+    guardFooter(bytes);
     const footer = Footer.decode(bytes);
     schema = footer.schema;
     if (footer.numDictionaries > 0) throw corrupt(at, "holds dictionary batches, which captures do not have");
@@ -122,7 +124,9 @@ function decodeBatch(bytes: Uint8Array, block: Block, schema: Schema, spec: Tabl
     // Encapsulated message: continuation marker -1, metadata length, metadata, body.
     const metadataBytes = view.getInt32(4, true);
     if (view.getInt32(0, true) !== -1 || metadataBytes <= 0 || metadataBytes + 8 > block.metadataBytes) throw corrupt(what, "does not start with an Arrow message");
-    const message = Message.decode(bytes.slice(8, 8 + metadataBytes));
+    const metadata = bytes.slice(8, 8 + metadataBytes);
+    guardRecordBatch(metadata);
+    const message = Message.decode(metadata);
     if (!message.isRecordBatch() || message.bodyLength !== block.bodyBytes) throw corrupt(what, "is not the record batch its footer names");
     const header: BatchHeader = message.header();
     if (header.compression !== null) throw corrupt(what, "is compressed, which captures are not");

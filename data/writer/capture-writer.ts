@@ -37,6 +37,8 @@ export interface WriterOptions {
   hasher?: HasherFactory;
   /** Replaces an existing capture in the folder; else E_CAPTURE_EXISTS. */
   force?: boolean;
+  /** Closed files of a stopped run of the same plan in this folder: they are kept and listed again. */
+  resume?: readonly FileEntry[];
   /** Rows a record batch, by table; for tests. */
   rowsPerBatch?: Readonly<Record<string, number>>;
 }
@@ -70,16 +72,26 @@ export class CaptureWriter {
       settings: { ...start.settings, rowsPerBatch: { ...this.rowsPerBatch } },
       layersDone: { prefill: 0, decode: 0 }, files: [],
     };
-    if (!options.force && store.exists(MANIFEST_PATH)) {
+    if (!options.force && !options.resume && store.exists(MANIFEST_PATH)) {
       throw new AttnscopeError("E_CAPTURE_EXISTS", `${store.label} already holds a capture (${MANIFEST_PATH}): choose another folder with --out, or --force to replace it.`);
     }
     this.journal = this.guard(JOURNAL_PATH, () => {
       // The old manifest goes first: a run killed here leaves no manifest that lists files of another run.
       store.remove(MANIFEST_PATH);
       const journal = store.create(JOURNAL_PATH);
+      for (const entry of options.resume ?? []) this.list(journal, entry);
+      journal.flush();
       this.writeManifest();
       return journal;
     });
+    for (const segment of SEGMENTS) {
+      this.layersDone[segment] = new Set(this.done.filter((entry) => entry.segment === segment && entry.layer !== null).map((entry) => entry.layer)).size;
+    }
+  }
+
+  private list(journal: StoreFile, entry: FileEntry): void {
+    journal.append(new TextEncoder().encode(`${JSON.stringify(entry)}\n`));
+    this.done.push(entry);
   }
 
   /** Rows of a table, in its order; may come in any portions. Delivered arrays may be reused after the call. */
@@ -118,12 +130,17 @@ export class CaptureWriter {
 
   /** Ends the capture; files of unfinished layers are removed. Returns the manifest as written. */
   finish(end: ManifestEnd): Manifest {
-    for (const table of CAPTURE_TABLES) this.close(tablePath(table));
-    for (const [path, file] of this.open) {
-      file.abandon();
-      this.store.remove(path);
+    // Unfinished layers go first: on a full disk that makes room for what can still be closed, and for the manifest.
+    const whole = new Set<string>(CAPTURE_TABLES.map((table) => tablePath(table)));
+    for (const path of this.open.keys()) if (!whole.has(path)) this.discard(path);
+    for (const path of whole) {
+      try {
+        this.close(path);
+      } catch (error) {
+        if (end.status === "complete") throw error;
+        this.discard(path);
+      }
     }
-    this.open.clear();
     if (end.status === "complete") this.writeMerged();
     const { manifest } = this;
     const { prompt, planned } = manifest.tokens;
@@ -138,6 +155,12 @@ export class CaptureWriter {
       this.writeManifest();
     });
     return this.manifest;
+  }
+
+  private discard(path: string): void {
+    this.open.get(path)?.abandon();
+    this.open.delete(path);
+    this.store.remove(path);
   }
 
   private writeMerged(): void {
@@ -170,9 +193,8 @@ export class CaptureWriter {
     this.guard(path, () => {
       const entry = file.close();
       this.open.delete(path);
-      this.journal.append(new TextEncoder().encode(`${JSON.stringify(entry)}\n`));
+      this.list(this.journal, entry);
       this.journal.flush();
-      this.done.push(entry);
     });
   }
 
