@@ -33,7 +33,7 @@ export function useCaptureSession(store: ViewStore, onProblems: (problems: LinkP
       if (controller.signal.aborted) return;
       setListed(list);
       const [first] = list;
-      if (first !== undefined) setOrigin((now) => now ?? { kind: "url", url: first.src });
+      if (first !== undefined) setOrigin((now) => now ?? { kind: "url", url: first.url });
     });
     return () => controller.abort();
   }, []);

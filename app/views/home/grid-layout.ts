@@ -83,7 +83,7 @@ function byLayer({ layers, heads, kvHeads, width, height, largest, smallest, thu
   }
   return {
     width: x + cell, height: LABEL_TOP + layers * (cell + gap) - gap, cell, pitch: cell + gap, columns: heads, cells, groupLines, ranked: false,
-    labels: [...layerLabels(layers, cell, gap), ...headLabels(xs, cell)],
+    labels: [...layerLabels(layers, cell, gap), ...headLabels(xs, cell, gap)],
   };
 }
 
@@ -103,8 +103,8 @@ function layerLabels(layers: number, cell: number, gap: number): GridLayout["lab
     .filter((_, layer) => layer % every === 0);
 }
 
-function headLabels(xs: readonly number[], cell: number): GridLayout["labels"] {
-  const every = stepFor(22 / (cell + GAP));
+function headLabels(xs: readonly number[], cell: number, gap: number): GridLayout["labels"] {
+  const every = stepFor(22 / (cell + gap));
   return xs.map((x, head) => ({ text: `H${head}`, x: x + cell / 2, y: LABEL_TOP - 6, anchor: "middle" as const })).filter((_, head) => head % every === 0);
 }
 

@@ -28,8 +28,8 @@ export function CaptureMenu({ session }: { session: CaptureSession }) {
       </button>
       {shown && (
         <div className="menu-list" role="menu">
-          {(session.listed ?? []).map(({ name, src }) => (
-            <button key={src} type="button" role="menuitem" aria-current={src === current ? "true" : undefined} onClick={pick(() => session.open({ kind: "url", url: src }))}>{name}</button>
+          {(session.listed ?? []).map(({ label, url }) => (
+            <button key={url} type="button" role="menuitem" aria-current={url === current ? "true" : undefined} onClick={pick(() => session.open({ kind: "url", url }))}>{label}</button>
           ))}
           {(session.listed ?? []).length > 0 && <hr />}
           <button type="button" role="menuitem" onClick={pick(context.pickFolder)}>Open folder…</button>

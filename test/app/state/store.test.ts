@@ -1,4 +1,4 @@
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { HISTORY_LIMIT } from "../../../app/state/history.ts";
 import { GESTURE_MS, ViewStore } from "../../../app/state/store.ts";

@@ -1,4 +1,4 @@
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { openCapture } from "../../../data/reader/capture.ts";
 import { readKvLayer, valueAt } from "../../../app/views/kv/kv-data.ts";
