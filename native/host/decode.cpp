@@ -12,9 +12,6 @@
 namespace attnscope {
 namespace {
 
-/// Logits of decoded tokens kept before they are handed on.
-constexpr std::size_t kPendingBytes = std::size_t(4) << 20;
-
 /// Index of the largest value; ties go to the lowest index.
 std::uint32_t most_likely(std::span<const float> logits) {
   return static_cast<std::uint32_t>(std::max_element(logits.begin(), logits.end()) - logits.begin());
@@ -124,7 +121,7 @@ class Decoder {
 
   Status keep_logits() {
     pending_logits_.insert(pending_logits_.end(), logits_.begin(), logits_.end());
-    return pending_logits_.size() * sizeof(float) < kPendingBytes ? success() : flush_logits(steps_ + 1);
+    return pending_logits_.size() < kLogitsBatchRows * logits_.size() ? success() : flush_logits(steps_ + 1);
   }
 
   /// Emits the pending logits, which end before step `end`.

@@ -46,7 +46,7 @@ class HeadWork {
 
   void reduce_strip(std::size_t index, unsigned worker, Scratch& scratch) {
     const std::uint32_t begin = static_cast<std::uint32_t>(index) * strip_, end = std::min(begin + strip_, rows_);
-    auto strip = std::make_unique<HeadReduction>(config_, TokenRange{input_.first + begin, input_.first + end});
+    auto strip = std::make_unique<HeadReduction>(config_, TokenRange{input_.first, input_.first + rows_});
     const std::size_t dim = run_.plan.model.head_dim;
     HeadInput block{{}, 0, &input_.keys->panels(head_ / run_.plan.group()), run_.plan.model.attention_scale, Visibility{}};
     for (std::uint32_t row = begin; row < end; row += kBlockRows) {
@@ -75,14 +75,9 @@ class HeadWork {
  private:
   void merge_ready() {
     while (merged_ < strips_.size() && strips_[merged_]) {
-      if (strips_.size() == 1) {
-        total_ = std::move(strips_[0]);
-      } else {
-        if (!total_) total_ = std::make_unique<HeadReduction>(config_, TokenRange{input_.first, input_.first + rows_});
-        total_->merge(*strips_[merged_]);
-        strips_[merged_].reset();
-      }
-      ++merged_;
+      if (total_) total_->merge(*strips_[merged_]);
+      else total_ = std::move(strips_[merged_]);
+      strips_[merged_++].reset();
     }
   }
 

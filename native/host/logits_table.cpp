@@ -7,9 +7,8 @@
 namespace attnscope {
 namespace {
 
-/// Rows computed at a time: converting the head's weights is spread over 63 rows (32 MB at 128K words).
-constexpr std::size_t kComputeRows = 63;
-constexpr std::size_t kBatchBytes = std::size_t(4) << 20;
+/// Rows computed at a time: converting the head's weights is spread over 64 rows (32 MB at 128K words). Whole batches.
+constexpr std::size_t kComputeRows = 8 * kLogitsBatchRows;
 
 }  // namespace
 
@@ -20,9 +19,8 @@ Status compute_logits(RunContext& run, Rows hidden, MutableRows out) {
 }
 
 Status emit_logits(TableEmitter& emitter, Rows logits, std::uint32_t first) {
-  const std::size_t batch_rows = std::max<std::size_t>(1, kBatchBytes / (logits.dim * sizeof(float)));
-  for (std::size_t begin = 0; begin < logits.count; begin += batch_rows) {
-    const std::size_t n = std::min(batch_rows, logits.count - begin);
+  for (std::size_t begin = 0; begin < logits.count; begin += kLogitsBatchRows) {
+    const std::size_t n = std::min<std::size_t>(kLogitsBatchRows, logits.count - begin);
     std::vector<Column> columns;
     columns.push_back(counting("token", n, first + static_cast<std::uint32_t>(begin)));
     columns.push_back(column("logits", std::vector<float>(logits.row(begin), logits.row(begin) + n * logits.dim),

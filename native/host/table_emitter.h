@@ -9,6 +9,7 @@ namespace attnscope {
 /// Rows a record batch holds at most (data/format/tables.ts, ROWS_PER_BATCH).
 inline constexpr std::uint32_t kVectorBatchRows = 4096;    // q, k, v, pages, qPooled
 inline constexpr std::uint32_t kScalarBatchRows = 65536;   // rows, marginals, kv
+inline constexpr std::uint32_t kLogitsBatchRows = 8;       // 4 MiB at a vocabulary of 128K
 
 class TableEmitter {
  public:
