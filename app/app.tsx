@@ -1,4 +1,4 @@
-import { useEffect, useLayoutEffect, useMemo, useState, useSyncExternalStore } from "react";
+import { useCallback, useEffect, useLayoutEffect, useMemo, useState, useSyncExternalStore } from "react";
 import { CurrentActionContext } from "./actions/context.ts";
 import { ActionRegistryContext, type ActionRegistry } from "./actions/registry.ts";
 import type { ActionContext, Overlay } from "./actions/types.ts";
@@ -34,12 +34,13 @@ export function App({ services }: { services: Services }) {
   const [problems, setProblems] = useState<readonly LinkProblem[]>(services.linkProblems);
   const [overlay, setOverlay] = useState<Overlay>(null);
   const [notice, setNotice] = useState("");
-  const session = useCaptureSession(store, setProblems);
+  const addProblems = useCallback((added: LinkProblem[]) => setProblems((last) => [...last, ...added]), []);
+  const session = useCaptureSession(store, addProblems);
   const faults = useWindowProblems();
 
-  useEffect(() => bindPersistence(store, setProblems), [store]);
-
   const capture = session.loaded.value;
+  useEffect(() => bindPersistence(store, capture?.manifest ?? null, setProblems), [store, capture]);
+
   const { open } = session;
   const context = useMemo<ActionContext>(() => ({
     store, panes, capture, overlay, openOverlay: setOverlay,

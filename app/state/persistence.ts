@@ -1,3 +1,5 @@
+import type { Manifest } from "../../data/format/manifest.ts";
+import { fitView } from "./fit.ts";
 import { SESSION_KEYS } from "./persist.ts";
 import { VIEW_SCHEMA } from "./schema.ts";
 import type { ViewStore } from "./store.ts";
@@ -15,7 +17,7 @@ export function initialView(): { view: ViewState; problems: LinkProblem[] } {
 }
 
 /** Keeps link and session storage in step with the store; the reader's own edits of the link are followed too. */
-export function bindPersistence(store: ViewStore, onProblems: (problems: LinkProblem[]) => void): () => void {
+export function bindPersistence(store: ViewStore, manifest: Manifest | null, onProblems: (problems: LinkProblem[]) => void): () => void {
   let timer: ReturnType<typeof setTimeout> | undefined;
   let saved = "";
   const write = (): void => {
@@ -29,15 +31,18 @@ export function bindPersistence(store: ViewStore, onProblems: (problems: LinkPro
     timer ??= setTimeout(write, LINK_DELAY_MS);
   });
   const follow = (): void => {
-    const { view, problems } = readLink(location.hash, store.get());
-    store.set(view);
-    onProblems(problems);
+    const read = readLink(location.hash, store.get());
+    const fitted = manifest === null ? { view: read.view, problems: [] } : fitView(read.view, manifest);
+    store.set(fitted.view);
+    onProblems([...read.problems, ...fitted.problems]);
   };
   addEventListener("hashchange", follow);
   return () => {
     unsubscribe();
     removeEventListener("hashchange", follow);
-    if (timer !== undefined) clearTimeout(timer);
+    if (timer === undefined) return;
+    clearTimeout(timer);
+    write();
   };
 }
 
