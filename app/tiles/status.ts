@@ -6,8 +6,8 @@ export interface MapStatus {
   /** Level the view deserves. */
   cell: number;
   base: number;
-  /** Largest cell now on screen where better is on its way; null once all arrived. */
-  showing: number | null;
+  /** Largest cell now on screen where better is on its way, "nothing" where not even that; null once all arrived. */
+  showing: number | "nothing" | null;
   /** How much of the visible part the deserved level covers. */
   captured: "all" | "some" | "none";
   /** The capture holds no vectors of this layer, and the view is closer than its stored base. */
@@ -26,11 +26,11 @@ export interface StatusInput {
 }
 
 export function mapStatus(input: StatusInput): MapStatus {
-  let showing: number | null = null;
+  let showing: MapStatus["showing"] = null;
   let present = 0, lost = 0;
   for (const address of input.targets) {
     const tile = input.tile(address);
-    if (tile === undefined) showing = Math.max(showing ?? 0, input.best(address)?.address.cell ?? Infinity);
+    if (tile === undefined) showing = coarser(showing, input.best(address)?.address.cell);
     else if (tile.missing === 0) present++;
     else {
       const rows = visibleRows(tile, input.window);
@@ -44,6 +44,9 @@ export function mapStatus(input: StatusInput): MapStatus {
     storedOnly: input.cell >= input.base && input.base > 1 && input.cellPx >= 2,
   };
 }
+
+const coarser = (showing: MapStatus["showing"], cell: number | undefined): number | "nothing" =>
+  cell === undefined || showing === "nothing" ? "nothing" : Math.max(showing ?? 0, cell);
 
 /** Rows of cells in sight with and without values, looked at in one visible cell each (rows are captured whole). */
 function visibleRows(tile: Tile, window: MapWindow): { present: number; lost: number } {
@@ -67,7 +70,7 @@ const size = (cell: number): string => `${cell} × ${cell}`;
 
 /** The badge: what kind of number the picture is made of. */
 export function badgeText(status: MapStatus, pooling: Pooling): string {
-  if (status.showing !== null) return Number.isFinite(status.showing) ? `showing ${size(status.showing)}, ${size(status.cell)} on its way` : "reading the first tile";
+  if (status.showing !== null) return status.showing !== "nothing" ? `showing ${size(status.showing)}, ${size(status.cell)} on its way` : "reading the first tile";
   if (status.cell >= status.base) {
     const text = status.base === 1 && status.cell === 1 ? "exact, stored" : `pooled ${size(status.cell)} ${pooling}, stored`;
     const nothing = status.captured === "all" ? "" : status.captured === "none" ? "; not captured here" : "; partly not captured";

@@ -53,7 +53,7 @@ export function HeadView({ capture }: { capture: Capture }) {
     minimap.current?.draw(shown.current);
     setVersion((v) => v + 1);
   });
-  const data = useHeadData(capture, service, layer, head, rowMarginal);
+  const data = useHeadData(capture, service, layer, head, rowMarginal, version > 0);
   const layout = useMemo(() => (size === null ? null : plotLayout(size.width, size.height)), [size]);
   const scene = useMemo<PlotScene | null>(() => layout === null ? null : {
     layout, window: view.window ?? fullWindow(total), total, palette, tokens: data.tokens, needles: data.needles, phases: data.phases,
@@ -91,15 +91,15 @@ export function HeadView({ capture }: { capture: Capture }) {
     };
   }, [service, ready, moved, hover]);
 
-  // oxlint-disable-next-line react/exhaustive-effect-dependencies -- a new service means a new controller, which has no props yet
   useEffect(() => {
     if (scene !== null) controller.current?.update({ layer, head, scene, pooling, colour });
+    // oxlint-disable-next-line react/exhaustive-effect-dependencies -- a new service means a new controller, which has no props yet
   }, [scene, layer, head, pooling, colour, service]);
-  // oxlint-disable-next-line react/exhaustive-effect-dependencies -- likewise
   useEffect(() => {
     const follow = () => controller.current?.point(pinned ?? hover.get().pair, pinned !== null);
     follow();
     return hover.subscribe(follow);
+    // oxlint-disable-next-line react/exhaustive-effect-dependencies -- likewise
   }, [hover, pinned, service, ready]);
 
   const actions = useMemo<Action[]>(() => [

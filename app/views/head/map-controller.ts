@@ -63,7 +63,8 @@ export class MapController {
       .on("zoom", (event: D3ZoomEvent<HTMLDivElement, unknown>) => this.zoomed(event))
       .on("end", () => { if (!this.silent) this.callbacks.moved(this.window, true); });
     this.hit.call(this.zoom)
-      .on("pointermove.cross", (event: PointerEvent) => { this.callbacks.hovered(this.pairAt(event)); })
+      // While dragging the same pair stays under the pointer; saying so again would only cost the frame time.
+      .on("pointermove.cross", (event: PointerEvent) => { if (event.buttons === 0) this.callbacks.hovered(this.pairAt(event)); })
       .on("pointerleave.cross", () => { this.callbacks.hovered(null); })
       .on("click.pin", (event: PointerEvent) => { const pair = this.pairAt(event); if (pair !== null) this.callbacks.clicked(pair); });
   }

@@ -27,12 +27,13 @@ export function useTiles(capture: Capture, changed: () => void): { service: Tile
 }
 
 /** Tokens, needles and phases of the capture, marginals of the head. */
-export function useHeadData(capture: Capture, service: TileService | null, layer: number, head: number, rowMarginal: RowStatistic) {
+export function useHeadData(capture: Capture, service: TileService | null, layer: number, head: number, rowMarginal: RowStatistic, started: boolean) {
   const tokens = useAsync((signal) => capture.tokens(signal), [capture]).value;
   const needles = useAsync((signal) => capture.needles(signal), [capture]).value;
+  // The picture first: the strips of 128K rows are 7 MB, which would stand in the one coarse tile's way.
   const loaded = useAsync(
-    service === null ? null : async (signal) => ({ layer, head, marginals: await service.marginals(layer, head, signal) }),
-    [service, layer, head],
+    service === null || !started ? null : async (signal) => ({ layer, head, marginals: await service.marginals(layer, head, signal) }),
+    [service, layer, head, started],
   );
   // The strips of another head must not stand beside this one's map.
   const marginals = loaded.value !== null && loaded.value.layer === layer && loaded.value.head === head ? loaded.value.marginals : null;

@@ -5,14 +5,14 @@ const at = (dtype: DType, data: VectorData, i: number): number => dtype === "f32
 const visible = (query: number, key: number, window: number): boolean => key <= query && (window === 0 || key > query - window);
 const part = (t: TileValues, i: number) => (t.count[i] === 0 ? 0 : t.mean[i]! * t.count[i]!);
 
+const dot = (a: VectorBlock, i: number, b: VectorBlock, j: number): number => {
+  let sum = 0;
+  for (let c = 0; c < a.dim; c++) sum += at(a.dtype, a.data, i * a.dim + c) * at(b.dtype, b.data, j * b.dim + c);
+  return sum;
+};
+
 /** The engine's tile functions in plain fp64, pair by pair: what the viewer's tests compare with. Slow, and only for tests. */
 export function referenceEngine(log: { adds: number } = { adds: 0 }): CoreEngine {
-  const dot = (a: VectorBlock, i: number, b: VectorBlock, j: number): number => {
-    let sum = 0;
-    for (let c = 0; c < a.dim; c++) sum += at(a.dtype, a.data, i * a.dim + c) * at(b.dtype, b.data, j * b.dim + c);
-    return sum;
-  };
-
   const tile = (grid: TileGrid, scale: number, window: number): TileJob => {
     const n = grid.edge * grid.edge;
     const sum = new Float64Array(n), max = new Float64Array(n), count = new Uint32Array(n);
