@@ -30,7 +30,7 @@ export function Rail({ overview }: { overview: Overview }) {
 }
 
 function RailGrid({ overview, width }: { overview: Overview; width: number }) {
-  return <HeadGrid picture={useGridPicture({ overview, width, largest: 48, smallest: 6 })} />;
+  return <HeadGrid picture={useGridPicture({ overview, width, largest: 48, smallest: 4 })} />;
 }
 
 function RailReadout({ overview }: { overview: Overview }) {

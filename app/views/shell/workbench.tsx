@@ -1,6 +1,7 @@
 import { lazy, Suspense } from "react";
 import type { Capture } from "../../../data/reader/capture-types.ts";
 import type { CaptureSession } from "../../lib/capture-session.ts";
+import { busy } from "../../lib/idle.ts";
 import { useOverview } from "../../lib/overview.ts";
 import { useView } from "../../state/store.ts";
 import { HomeView } from "../home/home-view.tsx";
@@ -11,7 +12,7 @@ import { Rail } from "./rail.tsx";
 import { OpenButtons, StartPage } from "./start-page.tsx";
 
 // The map brings workers and WebAssembly; the first look at the heads does not wait for them.
-const HeadView = lazy(() => import("../head/head-view.tsx").then(({ HeadView: component }) => ({ default: component })));
+const HeadView = lazy(() => busy.track(import("../head/head-view.tsx").then(({ HeadView: component }) => ({ default: component }))));
 
 export function Workbench({ session }: { session: CaptureSession }) {
   const { loaded, origin, listed } = session;
