@@ -60,7 +60,7 @@ void pack_values(Rows values, std::size_t first, std::size_t padded, float* out)
   }
 }
 
-/// out += sum over k of p[k] * values[k], with `columns` multiple of 8 in registers at a time.
+/// out += sum over k of p[k] * values[k] for V vectors of columns from `column` on, held in registers.
 template <int V>
 void add_weighted_columns(const float* p, Rows values, std::size_t column, float* out) {
   f32x8 acc[V];

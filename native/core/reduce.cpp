@@ -15,8 +15,7 @@ using simd::f32x8;
 // Slots of its own: the margins of the score buffer must stay zero, whatever pass 1 left in its own.
 enum Slot { slot_queries = 8, slot_scores };
 
-/// Rows whose histograms are filled in turn: additions to one bin depend on each other for about 8 cycles, those of
-/// neighbouring rows do not.
+/// Rows whose histograms are filled in turn: additions to one bin wait for each other through memory, those of other rows do not.
 constexpr std::size_t interleaved_rows = 4;
 
 /// What a query row has gathered over the key blocks seen so far.
