@@ -4,7 +4,7 @@ import { describeTables, withTables } from "../../data/format/describe.ts";
 import { manifestSchema } from "../../data/format/manifest.ts";
 import { TABLES } from "../../data/format/tables.ts";
 
-const path = new URL("../../docs/format.md", import.meta.url);
+const path = "docs/format.md";
 
 it("docs/format.md describes the tables as they are (UPDATE_DOCS=1 rewrites it)", () => {
   const document = readFileSync(path, "utf8");
