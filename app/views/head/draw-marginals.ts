@@ -32,7 +32,7 @@ export function drawMarginals(pen: Pen, scene: PlotScene): void {
   label(l.top - 43, "column mass", axes?.column);
   label(bottom + 8, "diagonal mass", axes?.diagonal);
   pen.text(right, l.top - 43, spec.label, { fill: palette.text });
-  pen.text(right, l.top - 29, `${spec.unit}, max per px`, small);
+  pen.text(right, l.top - 29, `${spec.unit}, max/px`, small);
   if (marginals === null || axes === null) return;
 
   const column = poolToPixels(marginals.column, window.key, window.span, l.side, "max");

@@ -17,7 +17,7 @@ export interface FigureInput {
   pooling: Pooling; colour: ColourScale; title: string; badge: string;
 }
 
-const HEADER = 28, FOOTER = 58;
+const HEADER = 36, FOOTER = 58;
 /** Pixels of the matrix image a CSS pixel: cells stay sharp when a figure is printed at twice its size. */
 const IMAGE_SCALE = 2;
 /** After this long a figure is refused with the number of tiles that are missing. */
@@ -41,7 +41,7 @@ export async function headFigure(input: FigureInput): Promise<FigureSpec> {
     draw(g) {
       const pen = svgPen(g);
       pen.text(layout.left, 16, input.title, { fill: palette.text, size: 13 });
-      pen.text(layout.left + layout.side, 16, input.badge, { fill: palette.secondary, anchor: "end" });
+      pen.text(layout.left, 33, input.badge, { fill: palette.secondary });
       const plot = g.ownerDocument.createElementNS("http://www.w3.org/2000/svg", "g");
       plot.setAttribute("transform", `translate(0,${HEADER})`);
       g.append(plot);
@@ -85,7 +85,7 @@ export function drawLegend(pen: Pen, { scene, colour, pooling }: FigureInput, y:
   const key = (label: string, mark: (x: number) => void) => {
     mark(x);
     pen.text(x + 16, y + 5, label, small);
-    x += 26 + label.length * 5.2;
+    x += 26 + label.length * 6;
   };
   key("masked", (at) => { pen.rect(at, y, 10, 10, palette.ground); pen.frame(at + 0.5, y + 0.5, 10, 10, palette.line); });
   key("not captured", (at) => {
@@ -94,7 +94,7 @@ export function drawLegend(pen: Pen, { scene, colour, pooling }: FigureInput, y:
     pen.frame(at + 0.5, y + 0.5, 10, 10, palette.line);
   });
   x = l.left + width + 28;
-  const band = (label: string, fill: string) => { pen.rect(x, y + 18, 10, 5, fill); pen.text(x + 16, y + 20, label, small); x += 26 + label.length * 5.2; };
+  const band = (label: string, fill: string) => { pen.rect(x, y + 18, 10, 5, fill); pen.text(x + 16, y + 20, label, small); x += 26 + label.length * 6; };
   if (scene.needles.length > 0) band("needle", palette.needle);
   for (const name of new Set(scene.phases.map((p) => p.name))) band(name, phaseColour(name, palette));
 }

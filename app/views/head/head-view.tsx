@@ -1,4 +1,5 @@
 import { useCallback, useEffect, useMemo, useRef, useState } from "react";
+import { AttnscopeError } from "../../../data/errors.ts";
 import type { Capture } from "../../../data/reader/capture-types.ts";
 import { useActions } from "../../actions/registry.ts";
 import type { Action } from "../../actions/types.ts";
@@ -113,11 +114,11 @@ export function HeadView({ capture }: { capture: Capture }) {
   usePane({
     id: "map", title: `Attention map ${name}`,
     toFigure: () => {
-      if (scene === null || service === null) return Promise.reject(new Error("The map is not on screen yet"));
-      return headFigure({ scene: { ...scene, window: shown.current }, service, layer, head, pooling, colour, title: `${capture.label} · ${name}`, badge });
+      if (scene === null || service === null) return Promise.reject(notYet());
+      return headFigure({ scene: { ...scene, window: shown.current }, service, layer, head, pooling, colour, title: `${capture.manifest.prompt.name} · ${name}`, badge });
     },
     toCsv: async () => {
-      if (service === null) throw new Error("The map is not on screen yet");
+      if (service === null) throw notYet();
       await waitForTiles(service);
       return cellsCsv({ window: shown.current, total, pooling, targets: service.wanted, coarsest: coarsestCell(service.ladder(layer, head)), tile: (a) => service.get(a) });
     },
@@ -167,6 +168,8 @@ export function HeadView({ capture }: { capture: Capture }) {
     </section>
   );
 }
+
+const notYet = () => new AttnscopeError("E_FIGURE_TILES", "The map is not on screen yet; wait until it is drawn, then export again.");
 
 function WindowText({ window, total, onFit }: { window: MapWindow | null; total: number; onFit(): void }) {
   const { key, query, span } = window ?? fullWindow(total);
