@@ -16,10 +16,9 @@ export interface PaintInput {
   /** Device pixels of the map's corner and side on the canvas. */
   x: number; y: number; side: number;
   window: MapWindow;
-  /** Tiles the view deserves, and the nearest cached tile at or above each address. */
+  /** Tiles the view deserves. */
   targets: readonly TileAddress[];
   tile(address: TileAddress): Tile | undefined;
-  best(address: TileAddress): Tile | undefined;
   parent(address: TileAddress): TileAddress | null;
   pooling: Pooling;
   palette: Palette;

@@ -1,8 +1,6 @@
 import type { MapWindow } from "../../tiles/geometry.ts";
 import { parentTile } from "../../tiles/level.ts";
 import { cellState, pooledValue, tileKey, type Pooling, type Tile, type TileAddress } from "../../tiles/tile.ts";
-import { ROW_MARGINALS } from "./scene.ts";
-import type { HeadMarginals, RowStatistic } from "../../workers/protocol.ts";
 
 export interface CsvInput {
   window: MapWindow;
@@ -67,19 +65,4 @@ function writeTile(input: CsvInput, address: TileAddress, only: readonly Hole[] 
   const rows = clip(window.query, row), columns = clip(window.key, column);
   for (let r = rows.from; r < rows.to; r++) for (let c = columns.from; c < columns.to; c++) visit(r, c);
   return holes;
-}
-
-/** The three strips over the visible stretch, as one long table. */
-export function marginalsCsv(marginals: HeadMarginals, statistic: RowStatistic, window: MapWindow, total: number): string {
-  const lines = ["series,index_token,value,unit"];
-  const add = (series: string, values: Float32Array, from: number, to: number, unit: string) => {
-    for (let i = Math.max(0, Math.floor(from)); i < Math.min(total, Math.ceil(to)); i++) {
-      if (!Number.isNaN(values[i]!)) lines.push(`${series},${i},${values[i]},${unit}`);
-    }
-  };
-  add("column_sum", marginals.column, window.key, window.key + window.span, "attention mass");
-  add(statistic, marginals.rows[statistic], window.query, window.query + window.span, ROW_MARGINALS[statistic].unit);
-  const last = window.query + window.span;
-  add("diagonal_sum", marginals.diagonal, last - window.key - window.span, last - window.key, "attention mass");
-  return `${lines.join("\n")}\n`;
 }

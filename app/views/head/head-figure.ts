@@ -64,7 +64,7 @@ function matrixImage({ scene, service, layer, head, pooling, colour }: FigureInp
   const coarsest = coarsestCell(service.ladder(layer, head));
   new MatrixPainter().paint({
     context: context2d(canvas), x: 0, y: 0, side: canvas.width, window: scene.window, targets: service.wanted,
-    tile: (a) => service.get(a), best: (a) => service.best(a), parent: (a) => parentTile(a, coarsest),
+    tile: (a) => service.get(a), parent: (a) => parentTile(a, coarsest),
     pooling, colour, palette: scene.palette, devicePixelRatio: IMAGE_SCALE, patient: true,
   });
   return canvas.toDataURL("image/png");

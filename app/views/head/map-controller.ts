@@ -183,7 +183,7 @@ export class MapController {
     const x = Math.round(layout.left * ratio), y = Math.round(layout.top * ratio);
     const complete = this.painter.paint({
       context, x, y, side: Math.round(layout.side * ratio), window: this.window,
-      targets: this.service.wanted, tile: (a) => this.service.get(a), best: (a) => this.service.best(a),
+      targets: this.service.wanted, tile: (a) => this.service.get(a),
       parent: (a) => parentTile(a, coarsestCell(ladder)),
       pooling: props.pooling, palette: scene.palette, colour: props.colour, devicePixelRatio: ratio,
     });

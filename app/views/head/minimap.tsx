@@ -35,7 +35,7 @@ export function Minimap({ service, layer, head, total, palette, handle }: Props)
     const address = { layer, head, cell: coarsestCell(ladder), row: 0, column: 0 };
     painter.current.paint({
       context, x: 0, y: 0, side, window: fullWindow(total), targets: [address],
-      tile: (a) => service.get(a), best: (a) => service.get(a), parent: () => null, pooling, palette, colour, devicePixelRatio: ratio, patient: true,
+      tile: (a) => service.get(a), parent: () => null, pooling, palette, colour, devicePixelRatio: ratio, patient: true,
     });
     if (isFull(window, total)) return;
     const at = (token: number) => (token / total) * side;

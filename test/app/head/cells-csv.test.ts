@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { cellsCsv, marginalsCsv } from "../../../app/views/head/cells-csv.ts";
+import { cellsCsv } from "../../../app/views/head/cells-csv.ts";
 import { markNothing, tileKey, type Tile, type TileAddress } from "../../../app/tiles/tile.ts";
 
 const tile = (address: TileAddress, origin: Tile["origin"], mean: number[], count: number[], visible: number[]): Tile => {
@@ -29,14 +29,4 @@ test("masked cells and cells out of sight are no rows", () => {
   expect(csv.trim().split("\n")).toHaveLength(1);
   const all = cellsCsv({ window: { key: 0, query: 0, span: 4 }, total: 3, pooling: "sum", targets: [at(2, 0, 0)], coarsest: 2, tile: () => only });
   expect(all.trim().split("\n").slice(1)).toEqual(["0,2,0,2,2.25,3,\"pooled sum, stored\"", "2,3,0,2,2,4,\"pooled sum, stored\"", "2,3,2,3,0.375,3,\"pooled sum, stored\""]);
-});
-
-const values = (base: number) => Float32Array.from({ length: 6 }, (_, i) => base + i);
-
-test("strips give the indices in sight with their unit", () => {
-  const rows = { entropy: values(20), sink_mass: values(0), local_mass: values(0), top1_mass: values(0), coverage_95: values(0) };
-  rows.entropy[3] = Number.NaN;
-  const csv = marginalsCsv({ column: values(10), diagonal: values(30), rows }, "entropy", { key: 1, query: 3, span: 2 }, 6);
-  expect(csv).toBe("series,index_token,value,unit\ncolumn_sum,1,11,attention mass\ncolumn_sum,2,12,attention mass\nentropy,4,24,nats\n" +
-    "diagonal_sum,2,32,attention mass\ndiagonal_sum,3,33,attention mass\n");
 });
