@@ -1,14 +1,16 @@
 import { resolve } from "node:path";
 import type { Command } from "commander";
 import { requireEngine } from "../engine.ts";
+import { userError } from "../lib/failure.ts";
 import { addRunFlags, runOptions } from "../lib/flags.ts";
 import { printJson, printLine, printRemarks } from "../lib/output.ts";
 import { SOFTWARE_VERSION } from "../lib/software.ts";
 import { formatBytes, formatCount, formatSeconds } from "../lib/text-format.ts";
 import { EXIT_INTERRUPTED, onInterrupt } from "../run/interrupt.ts";
-import { checkSpace, prepareOutput } from "../run/output-folder.ts";
+import { checkSpace, outputState, prepareOutput } from "../run/output-folder.ts";
 import { prepareRun } from "../run/prepare.ts";
 import { commandProgress } from "../run/progress.ts";
+import { findResumable } from "../run/resume.ts";
 import { runSession } from "../run/session.ts";
 import { totalBytes } from "../run/sizes.ts";
 import { NodeStore } from "../store/node-store.ts";
@@ -18,16 +20,20 @@ export function addCapture(program: Command): void {
   addRunFlags(command)
     .requiredOption("--out <folder>", "where the capture goes")
     .option("--overwrite", "replace a capture that is already there", false)
+    .option("--resume", "go on with a stopped run: layers it finished are not reduced again", false)
     .option("--json", "progress and result as JSON, one object a line", false)
-    .action(async (flags: Parameters<typeof runOptions>[0] & { out: string; overwrite: boolean; json: boolean }) => {
+    .action(async (flags: Parameters<typeof runOptions>[0] & { out: string; overwrite: boolean; resume: boolean; json: boolean }) => {
+      if (flags.overwrite && flags.resume) throw userError("E_OPTION", "--overwrite and --resume contradict each other; leave one out.");
       const options = runOptions(flags);
       const prepared = await prepareRun(options);
       printRemarks(prepared.warnings, flags.json);
       const engine = await requireEngine();
       const bytes = totalBytes(prepared.sizes);
       const out = resolve(flags.out);
-      prepareOutput(out, flags.overwrite);
-      checkSpace(out, bytes);
+      const resumed = flags.resume && outputState(out) === "capture" ? await findResumable(out, prepared) : undefined;
+      if (resumed === undefined) prepareOutput(out, flags.overwrite);
+      checkSpace(out, bytes - (resumed?.files.reduce((sum, file) => sum + file.bytes, 0) ?? 0));
+      if (resumed !== undefined) printRemarks([`going on after ${resumed.layers.length} of ${prepared.checkpoint.model.layers} layers`], flags.json);
       const { plan, checkpoint, decodeSteps } = prepared;
       if (!flags.json) {
         const { layers, heads } = checkpoint.model;
@@ -36,7 +42,7 @@ export function addCapture(program: Command): void {
       const started = performance.now();
       const result = await runSession({
         engine, prepared, store: new NodeStore(out), softwareVersion: SOFTWARE_VERSION,
-        progress: commandProgress(flags.json), watch: onInterrupt,
+        progress: commandProgress(flags.json), watch: onInterrupt, ...(resumed === undefined ? {} : { resumed }),
       });
       const seconds = (performance.now() - started) / 1000;
       const written = result.manifest.files.reduce((sum, file) => sum + file.bytes, 0);

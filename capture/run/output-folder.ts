@@ -30,7 +30,7 @@ function isManifestOfOurs(path: string): boolean {
 export function prepareOutput(folder: string, overwrite: boolean): void {
   const state = outputState(folder);
   if (state === "other") throw userError("E_OUT_NOT_CAPTURE", `${folder} exists and is no capture, so nothing in it is touched; choose another folder with --out.`);
-  if (state === "capture" && !overwrite) throw userError("E_CAPTURE_EXISTS", `${folder} already holds a capture; choose another folder with --out, or replace it with --overwrite.`);
+  if (state === "capture" && !overwrite) throw userError("E_CAPTURE_EXISTS", `${folder} already holds a capture; choose another folder with --out, replace it with --overwrite, or go on with a stopped run with --resume.`);
   if (state === "capture") removeCapture(folder);
 }
 

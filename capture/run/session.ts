@@ -8,6 +8,7 @@ import { describeDevice } from "./device.ts";
 import type { Interrupt } from "./interrupt.ts";
 import type { PreparedRun } from "./prepare.ts";
 import type { Progress, ProgressState } from "./progress.ts";
+import type { Resumed } from "./resume.ts";
 import { needlesTable, queriesTable, tokensTable } from "./token-tables.ts";
 
 export interface SessionResult {
@@ -23,6 +24,8 @@ export interface SessionOptions {
   store: Store;
   softwareVersion: string;
   progress: Progress;
+  /** Finished layers of a stopped run in the same store. */
+  resumed?: Resumed;
   /** Called with what stops the run; returns the watch on Ctrl-C. */
   watch(stop: () => void): Interrupt;
 }
@@ -30,8 +33,8 @@ export interface SessionOptions {
 /** Runs the model and writes the capture. Whatever stops it, the layers finished before stay readable. */
 export async function runSession(options: SessionOptions): Promise<SessionResult> {
   const { engine, prepared, store } = options;
-  const { plan } = prepared;
-  const writer = new CaptureWriter(store, manifestStart(options), { hasher: nodeHasher });
+  const plan = options.resumed === undefined ? prepared.plan : { ...prepared.plan, skipLayers: options.resumed.layers };
+  const writer = new CaptureWriter(store, manifestStart(options), { hasher: nodeHasher, ...(options.resumed === undefined ? {} : { resume: options.resumed.files }) });
   const decoded: number[] = [];
   const forced = prepared.forced.length > 0 || prepared.decodeSteps === 0;
   const writeTokens = (ids: ArrayLike<number>): void => {

@@ -139,7 +139,7 @@ describe("runs that are stopped", () => {
     await folder.close();
   });
 
-  test("Ctrl-C leaves a readable partial capture and status 130", async () => {
+  test("Ctrl-C leaves a readable partial capture and status 130, and --resume completes it", async () => {
     const out = await newOut();
     const { child, done } = startCli(capture(out, ...slow));
     await firstLayerWritten(out, child);
@@ -150,6 +150,15 @@ describe("runs that are stopped", () => {
     expect(manifest.status).toBe("partial");
     expect(manifest.layersDone.prefill).toBeGreaterThanOrEqual(1);
     expect(await problemsOf(out)).toEqual([]);
+
+    const other = await runCli(...capture(out, ...slow, "--vectors", "bf16", "--resume"));
+    expect([other.status, other.stderr]).toEqual([1, expect.stringContaining("E_RESUME_DIFFERENT")]);
+    const kept = await readFile(join(out, "prefill/000/rows.arrow"));
+    const resumed = await runCli(...capture(out, ...slow, "--resume"));
+    expect([resumed.status, resumed.stderr]).toEqual([0, expect.stringMatching(/going on after [1-3] of 4 layers/)]);
+    expect((await readFile(join(out, "prefill/000/rows.arrow"))).equals(kept)).toBe(true);
+    expect(lastJson((await runCli("inspect", out, "--full", "--json")).stdout)).toMatchObject({ valid: true, manifest: { status: "complete", layersDone: { prefill: 4 } } });
+    expect((await runCli(...capture(out, ...slow, "--resume"))).stderr).toContain("E_RESUME_COMPLETE");
   });
 });
 
