@@ -1,6 +1,7 @@
 // npm run build: the add-on, the WebAssembly core, the command line, the viewer. `node scripts/build.mjs addon wasm`
 // builds only those. What is newer than its sources is left alone.
 import { existsSync } from "node:fs";
+import { availableParallelism } from "node:os";
 import path from "node:path";
 import { compiler, newest, root, run, seconds, version } from "./lib.mjs";
 
@@ -9,11 +10,11 @@ const bin = (name) => path.join(root, "node_modules", ".bin", name);
 const parts = {
   addon: {
     output: "build/Release/attnscope.node",
-    sources: ["native/CMakeLists.txt", "native/core", "native/host", "native/bind/node"],
+    sources: ["native/CMakeLists.txt", "native/package.json", "native/core", "native/host", "native/bind/node"],
     async build() {
       if (!(await compiler())) return { code: 3, output: "no C++ compiler found (Debian: apt-get install g++)" };
       if (!(await version("cmake"))) return { code: 3, output: "no CMake found (Debian: apt-get install cmake make)" };
-      return run(bin("cmake-js"), ["compile", "-d", "native", "-O", path.join(root, "build"), "--parallel", "2"], { quiet: true });
+      return run(bin("cmake-js"), ["build", "-d", "native", "-O", path.join(root, "build"), "--parallel", String(availableParallelism())], { quiet: true });
     },
   },
   wasm: {
