@@ -18,6 +18,16 @@ const prompt = at("data", "prompts", "demo.json");
 const demo = at("captures", "demo");
 const stamp = at("captures", "demo.stamp.json");
 
+/** Ctrl-C reaches the child at work by itself; this process waits for it to end in order, then ends too. */
+let interrupted = false;
+process.on("SIGINT", () => {
+  interrupted = true;
+});
+
+function stopIfInterrupted() {
+  if (interrupted) process.exit(130);
+}
+
 function fail(message) {
   console.error(`attnscope: ${message}`);
   process.exit(1);
@@ -44,6 +54,7 @@ async function install() {
   const start = performance.now();
   console.log("installing packages (once)");
   const { code, output } = await run("npm", ["ci", "--no-audit", "--no-fund", "--loglevel=error"], { quiet: true });
+  stopIfInterrupted();
   if (code !== 0) fail(`E_INSTALL: npm ci ended with status ${code}; check the network and run npm start again.\n${output.trimEnd()}`);
   console.log(`installed     ${seconds(start)}`);
 }
@@ -52,6 +63,7 @@ async function install() {
 async function build() {
   const start = performance.now();
   const { code } = await run(process.execPath, [at("scripts", "build.mjs")]);
+  stopIfInterrupted();
   if (!existsSync(cli) || !existsSync(at("dist", "app", "index.html"))) fail("E_BUILD: command line or viewer could not be built; the lines above say why.");
   if (code === 0) {
     console.log(`build ready   ${seconds(start)}`);
@@ -94,6 +106,7 @@ async function capture() {
   const { code } = await run(process.execPath, [
     cli, "capture", "--model", model, "--prompt", prompt, "--level", "full", "--force", "continuation", "--out", demo, "--overwrite",
   ]);
+  stopIfInterrupted();
   if (code !== 0) process.exit(code);
   writeFileSync(stamp, `${JSON.stringify({ source: fingerprint(), manifest: manifestHash() })}\n`);
   console.log(`demo captured ${seconds(start)}`);
@@ -106,10 +119,12 @@ function sample() {
   return path.join(folder, names.toSorted()[0]);
 }
 
-/** Runs until Ctrl-C, which reaches the child by itself; a plain kill is passed on. */
+/** Runs until Ctrl-C. A terminal signals the child too; without one the signal is passed on. */
 function view(folder, options) {
   const child = spawn(process.execPath, [cli, "view", folder, ...options], { stdio: "inherit" });
-  process.on("SIGINT", () => {});
+  process.on("SIGINT", () => {
+    if (!process.stdin.isTTY) child.kill("SIGINT");
+  });
   process.on("SIGTERM", () => child.kill("SIGTERM"));
   child.on("close", (code) => process.exit(code ?? 0));
 }
