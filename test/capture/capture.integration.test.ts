@@ -80,7 +80,7 @@ describe("the demo model on the demo prompt", () => {
 
   test("it is not overwritten unasked, and replaced when asked", async () => {
     const refused = await runCli(...capture(out));
-    expect([refused.status, refused.stdout, refused.stderr]).toEqual([1, "", expect.stringMatching(/^attnscope: E_CAPTURE_EXISTS: .*--overwrite\.\n$/m)]);
+    expect([refused.status, refused.stdout, refused.stderr]).toEqual([1, "", expect.stringMatching(/^attnscope: E_CAPTURE_EXISTS: .*--overwrite, .*\.\n$/m)]);
     expect(await problemsOf(out)).toEqual([]);
     const replaced = await runCli(...capture(out, "--context", "100", "--level", "overview", "--overwrite"));
     expect(replaced.status).toBe(0);
