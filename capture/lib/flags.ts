@@ -34,11 +34,11 @@ export function addRunFlags(command: Command): Command {
     .requiredOption("--prompt <file>", "text file (all of it is context), or JSON with context, question, needles, ...")
     .option("--context <tokens>", "cut the context so that the whole prompt holds at most this many tokens", wholeNumber(1, MOST_TOKENS))
     .addOption(new Option("--level <level>", "what is stored: overview (maps and statistics), replay (also keys, values and sampled queries), full (also every query of --heads)").choices(LEVELS).default("replay"))
-    .option("--heads <list>", "heads with a finer map, and at level full with every query: all, or layer.head as in 0.3,2.*,*.1 (default: all at level full, else none)")
+    .option("--heads <list>", "heads with a finer map, and at level full with every query: all, or layer.head as in 0.3,2.*,*.1 (default: no finer map; at level full, every query of every head)")
     .addOption(new Option("--vectors <type>", "precision of queries, keys and values, in the run and in storage").choices(VECTOR_DTYPES).default("f16"))
     .option("--cell <tokens>", "side of the finest cell of the maps: a power of two, or auto (tokens/1024 for --heads, tokens/256 for others)", cellSize, "auto")
     .option("--decode <n>", "decode n tokens after the prompt, greedily or as --force says", wholeNumber(0, MOST_TOKENS))
-    .option("--force <file>", "text to decode instead of the model's own choice: a file, or continuation or answer of the prompt")
+    .option("--force <file>", "text to decode instead of the model's own choice: a file, or answer or continuation (answer, then continuation) of the prompt")
     .option("--logits", "store the logits of every position", false)
     .option("--threads <n>", "threads (default: all)", wholeNumber(1, 1024))
     .option("--tile-edge <cells>", "side of a stored tile in cells, a power of two", wholeNumber(1, 4096), 256);

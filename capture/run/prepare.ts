@@ -81,12 +81,13 @@ export function sizesByLevel(prepared: PreparedRun, options: RunOptions): Record
   )) as Record<RunChoice["level"], SizeByTable>;
 }
 
+/** The text that --force names; a prompt's continuation goes on after its answer, so the answer is forced before it. */
 async function forcedText(force: string | undefined, prompt: Prompt): Promise<string | undefined> {
   if (force === undefined) return undefined;
   if (force === "continuation" || force === "answer") {
     const text = prompt[force];
     if (text === null) throw userError("E_FORCE_MISSING", `${prompt.path} has no field ${force}, which --force ${force} asks for.`);
-    return text;
+    return force === "continuation" ? `${prompt.answer ?? ""}${text}` : text;
   }
   return decodeUtf8(await readFile(force), force, "E_PROMPT_ENCODING");
 }

@@ -12,7 +12,7 @@ export const LEVELS: readonly Level[] = ["overview", "replay", "full"];
 /** What the flags of capture and plan choose, before the model and the prompt are known. */
 export interface RunChoice {
   level: Level;
-  /** undefined: every head at level full, no head otherwise. */
+  /** Heads with the finer map and, at level full, every query. undefined: the coarser map, and at level full every head's queries. */
   heads: string | undefined;
   vectors: DType;
   cell: "auto" | number;
@@ -41,11 +41,10 @@ export interface RunSettings {
 export function runSettings(choice: RunChoice, model: Checkpoint["model"], promptTokens: number, decodeSteps: number): RunSettings {
   const { layers, heads } = model;
   const total = promptTokens + decodeSteps;
-  const chosen = parseHeads(choice.heads ?? (choice.level === "full" ? "all" : "none"), layers, heads);
-  const cells = baseCells(choice.cell, chosen, total);
+  const cells = baseCells(choice.cell, parseHeads(choice.heads ?? "none", layers, heads), total);
   checkCells(cells, total);
   const stores = choice.level !== "overview";
-  const fullQueryHeads = choice.level === "full" ? chosen : new Uint8Array(layers * heads);
+  const fullQueryHeads = parseHeads(choice.level === "full" ? (choice.heads ?? "all") : "none", layers, heads);
   const queryRows = !stores ? new Uint32Array() : fullQueryHeads.every((mark) => mark === 1) ? Uint32Array.from({ length: promptTokens }, (_, row) => row) : sampleQueryRows(promptTokens, QUERY_ROWS);
   const statsFirstRow = Math.min(STATS_FIRST_ROW, Math.floor(promptTokens / 2));
   const byLayer = <T>(flat: ArrayLike<number>, convert: (value: number) => T): T[][] =>

@@ -73,7 +73,7 @@ export class CaptureWriter {
       layersDone: { prefill: 0, decode: 0 }, files: [],
     };
     if (!options.force && !options.resume && store.exists(MANIFEST_PATH)) {
-      throw new AttnscopeError("E_CAPTURE_EXISTS", `${store.label} already holds a capture (${MANIFEST_PATH}): choose another folder with --out, or --force to replace it.`);
+      throw new AttnscopeError("E_CAPTURE_EXISTS", `${store.label} already holds a capture (${MANIFEST_PATH}): choose another folder with --out, or --overwrite to replace it.`);
     }
     this.journal = this.guard(JOURNAL_PATH, () => {
       // The old manifest goes first: a run killed here leaves no manifest that lists files of another run.

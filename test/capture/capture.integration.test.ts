@@ -59,12 +59,12 @@ describe("the demo model on the demo prompt", () => {
   test("tokens, phases, needles, steps and queries are what the prompt says", async () => {
     const folder = new NodeFolder(out);
     const opened = await openCapture(folder);
-    const prompt = JSON.parse(await readFile(PROMPT, "utf8")) as { context: string; question: string; continuation: string };
+    const prompt = JSON.parse(await readFile(PROMPT, "utf8")) as { context: string; question: string; answer: string; continuation: string };
     const tokens = await opened.tokens();
     const textOf = (phase: string): string => tokens.text.filter((_, i) => tokens.phase[i] === phase && tokens.class[i] !== "special").join("");
     expect(prompt.context.startsWith(textOf("context"))).toBe(true);
     expect(textOf("question")).toBe(prompt.question);
-    expect(prompt.continuation.startsWith(textOf("decode"))).toBe(true);
+    expect(`${prompt.answer}${prompt.continuation}`.startsWith(textOf("decode"))).toBe(true);
     for (const needle of await opened.needles()) {
       const spelt = tokens.text.slice(needle.token_begin, needle.token_end).join("");
       expect(spelt).toContain(needle.text);

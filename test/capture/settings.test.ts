@@ -114,6 +114,8 @@ describe("settings", () => {
   test("levels decide what is stored", () => {
     expect(runSettings({ ...choice, level: "overview" }, model, 2000, 0)).toMatchObject({ settings: { vectors: null }, store: { vectors: false } });
     expect(runSettings({ ...choice, level: "full" }, model, 2000, 0).settings.fullQueryHeads).toEqual([[true, true], [true, true]]);
+    expect(runSettings({ ...choice, level: "full" }, model, 2000, 0).settings.cells).toEqual([[8, 8], [8, 8]]);
+    expect(runSettings({ ...choice, level: "full", heads: "1.*" }, model, 2000, 0).settings.cells).toEqual([[8, 8], [2, 2]]);
     expect(runSettings({ ...choice, level: "full", heads: "1.*" }, model, 2000, 0).settings.fullQueryHeads).toEqual([[false, false], [true, true]]);
     expect(runSettings({ ...choice, heads: "1.*" }, model, 2000, 0).settings).toMatchObject({ fullQueryHeads: [[false, false], [false, false]], cells: [[8, 8], [2, 2]] });
   });

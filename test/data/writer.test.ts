@@ -74,7 +74,7 @@ describe("refuses", () => {
     const manifest = await start();
     expect(new CaptureWriter(store, manifest).finish({ status: "complete", decodeSteps: 0 }).status).toBe("complete");
     const error = await errorOf(() => new CaptureWriter(store, manifest));
-    expect([error.code, error.message.includes("--force")]).toEqual(["E_CAPTURE_EXISTS", true]);
+    expect([error.code, error.message.includes("--overwrite")]).toEqual(["E_CAPTURE_EXISTS", true]);
     new CaptureWriter(store, manifest, { force: true }).finish({ status: "partial", decodeSteps: 0 });
     expect((await openCapture(memoryFolder(store.files))).manifest.status).toBe("partial");
   });

@@ -1,0 +1,50 @@
+// node scripts/screenshots.mjs [folder]: drives the built viewer over the demo capture (npm start makes it) in headless
+// Chromium and writes the README's images, and every page in both themes at 1280 and 1920 px when a folder is given.
+import { spawn } from "node:child_process";
+import { mkdirSync } from "node:fs";
+import path from "node:path";
+import { chromium } from "playwright-core";
+import { chromiumFlags, findChromium } from "./chromium.mjs";
+import { root } from "./lib.mjs";
+
+const ANSWER = "v=1&page=head&layer=3&head=3&window=280,974,24";
+const PAGES = {
+  heads: "", head: "v=1&page=head&layer=3&head=3", zoom: ANSWER,
+  middle: "v=1&page=head&layer=2&head=2&window=600,700,220", kv: "v=1&page=kv&layer=3",
+};
+const README = [
+  ["heads", "dark"],
+  ["head", "light"],
+  ["zoom", "light"],
+];
+
+const folder = process.argv[2];
+const executable = await findChromium();
+if (!executable.path) throw new Error(executable.advice);
+const server = spawn(process.execPath, [path.join(root, "dist/cli/attnscope.js"), "view", path.join(root, "captures/demo"), "--no-open", "--json"], { stdio: ["ignore", "pipe", "inherit"] });
+const address = await new Promise((resolve) => server.stdout.once("data", (line) => resolve(JSON.parse(String(line)).url)));
+const browser = await chromium.launch({ executablePath: executable.path, args: chromiumFlags });
+
+async function shoot(name, theme, width, height, file) {
+  const page = await browser.newPage({ viewport: { width, height }, colorScheme: theme });
+  await page.goto(`${address}${PAGES[name] ? `#${PAGES[name]}` : ""}`);
+  await page.evaluate(() => globalThis.whenIdle?.());
+  await page.waitForTimeout(300);
+  await page.screenshot({ path: file });
+  await page.close();
+}
+
+try {
+  if (folder) {
+    mkdirSync(folder, { recursive: true });
+    for (const name of Object.keys(PAGES))
+      for (const theme of ["light", "dark"])
+        for (const [width, height] of [[1280, 800], [1920, 1080]]) await shoot(name, theme, width, height, path.join(folder, `${name}-${width}-${theme}.png`));
+  } else {
+    mkdirSync(path.join(root, "docs/images"), { recursive: true });
+    for (const [name, theme] of README) await shoot(name, theme, 1280, 800, path.join(root, "docs/images", `${name}-${theme}.png`));
+  }
+} finally {
+  await browser.close();
+  server.kill();
+}
