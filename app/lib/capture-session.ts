@@ -5,8 +5,9 @@ import type { ViewStore } from "../state/store.ts";
 import type { LinkProblem } from "../state/url.ts";
 import { DEFAULT_VIEW } from "../state/view-state.ts";
 import { listCaptures, type ListedCapture } from "./capture-list.ts";
+import { warmTilePool } from "../workers/pool.ts";
 import { busy } from "./idle.ts";
-import { openOrigin, originName, type CaptureOrigin } from "./open-capture.ts";
+import { absoluteOrigin, openOrigin, originName, type CaptureOrigin } from "./open-capture.ts";
 import { useAsync, type Loaded } from "./use-async.ts";
 
 export interface CaptureSession {
@@ -45,7 +46,14 @@ export function useCaptureSession(store: ViewStore, onProblems: (problems: LinkP
   }, []);
 
   const opened = useAsync(origin === null ? null : async (signal) => {
-    const capture = await openOrigin(origin, signal);
+    const at = absoluteOrigin(origin);
+    // The map's workers open the capture for themselves, at the same time.
+    const unused = store.get().page === "head" ? warmTilePool(at) : null;
+    const capture = await openOrigin(at, signal).catch((error: unknown) => {
+      unused?.();
+      throw error;
+    });
+    if (signal.aborted) unused?.();
     signal.throwIfAborted();
     const { view, problems } = fitView(store.get(), capture.manifest);
     store.reset(view);

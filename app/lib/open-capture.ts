@@ -3,6 +3,7 @@ import type { Capture } from "../../data/reader/capture-types.ts";
 import { blobFolder, blobSource } from "../../data/reader/blob.ts";
 import { openCapture } from "../../data/reader/capture.ts";
 import { httpFolder, HttpSource } from "../../data/reader/http.ts";
+import type { Folder } from "../../data/reader/source.ts";
 import { zipFolder } from "../../data/reader/zip.ts";
 
 /** Where a capture is to be read from. Files stay in this browser: nothing is uploaded. */
@@ -11,24 +12,36 @@ export type CaptureOrigin =
   | { kind: "folder"; name: string; files: readonly (readonly [path: string, file: File])[] }
   | { kind: "zip"; file: File };
 
-export async function openOrigin(origin: CaptureOrigin, signal: AbortSignal): Promise<Capture> {
-  switch (origin.kind) {
-    case "url": return openUrl(origin.url, signal);
-    case "zip": return openCapture(await zipFolder(blobSource(origin.file.name, origin.file), undefined, signal), { signal });
-    case "folder": return openCapture(blobFolder(origin.files, origin.name), { signal });
-  }
+const origins = new WeakMap<Capture, CaptureOrigin>();
+
+/** An origin that means the same in a worker, which has another base address than the page. */
+export const absoluteOrigin = (origin: CaptureOrigin): CaptureOrigin => (origin.kind === "url" ? { kind: "url", url: parseUrl(origin.url).href } : origin);
+
+/** Opens a capture from an absolute origin, on the page or in a worker: an origin can be sent to one, which then reads for itself. */
+export async function openOrigin(origin: CaptureOrigin, signal?: AbortSignal): Promise<Capture> {
+  const capture = await openCapture(await folderOf(origin, signal), signal === undefined ? {} : { signal });
+  origins.set(capture, origin);
+  return capture;
 }
 
-async function openUrl(text: string, signal: AbortSignal): Promise<Capture> {
-  const url = parseUrl(text);
-  if (!/\.zip$/i.test(url.pathname)) return openCapture(httpFolder(url.href), { signal });
-  const source = new HttpSource(url.pathname.split("/").at(-1) ?? text, url.href, url.href, (address, init) => fetch(address, init));
-  return openCapture(await zipFolder(source, undefined, signal), { signal });
+/** Where a capture was opened from. */
+export function originOf(capture: Capture): CaptureOrigin {
+  const origin = origins.get(capture);
+  if (origin === undefined) throw new Error(`${capture.label} was not opened by openOrigin`);
+  return origin;
+}
+
+async function folderOf(origin: CaptureOrigin, signal?: AbortSignal): Promise<Folder> {
+  if (origin.kind === "folder") return blobFolder(origin.files, origin.name);
+  if (origin.kind === "zip") return zipFolder(blobSource(origin.file.name, origin.file), {}, signal);
+  const { href, pathname } = new URL(origin.url);
+  if (!/\.zip$/i.test(pathname)) return httpFolder(href);
+  return zipFolder(new HttpSource(pathname.split("/").at(-1) ?? href, href, href, (address, init) => fetch(address, init)), {}, signal);
 }
 
 function parseUrl(text: string): URL {
   try {
-    const url = new URL(text, document.baseURI);
+    const url = new URL(text, location.href);
     if (url.protocol === "http:" || url.protocol === "https:") return url;
   } catch {
     // Told below, together with addresses of other kinds (file:, data:).

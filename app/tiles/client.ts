@@ -29,7 +29,7 @@ export class TileClient {
       if (signal?.aborted === true) { reject(signal.reason); return; }
       signal?.addEventListener("abort", abort, { once: true });
       this.waiting.set(id, { resolve: resolve as (value: unknown) => void, reject, stop: () => signal?.removeEventListener("abort", abort) });
-      this.send({ type: "call", id, method, args });
+      this.send({ type: "call", id, method, args } as ToWorker);
     });
   }
 

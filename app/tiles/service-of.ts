@@ -1,4 +1,5 @@
 import type { Capture } from "../../data/reader/capture-types.ts";
+import { originOf } from "../lib/open-capture.ts";
 import { startTilePool, type TilePool } from "../workers/pool.ts";
 import { TileService } from "./service.ts";
 
@@ -29,7 +30,7 @@ export function acquireTiles(capture: Capture, changed: () => void): { service: 
 }
 
 function start(capture: Capture): Entry {
-  const pool = startTilePool(capture);
+  const pool = startTilePool(originOf(capture));
   const listeners = new Set<() => void>();
   const service = new TileService({ capture, clients: pool.clients, changed: () => { for (const listener of listeners) listener(); } });
   const entry: Entry = { pool, service, users: 0, timer: undefined, listeners };

@@ -1,10 +1,11 @@
 import type { Capture } from "../../data/reader/capture-types.ts";
-import type { HeadMarginals, PairValue } from "../workers/protocol.ts";
+import type { HeadMarginals, Landmarks, PairValue } from "../workers/protocol.ts";
 import { ByteCache } from "./cache.ts";
 import type { TileClient } from "./client.ts";
 import { sameWindow, type MapWindow } from "./geometry.ts";
 import { chooseCell, coarsestCell, parentTile, visibleTiles, type Ladder } from "./level.ts";
 import { Scheduler } from "./scheduler.ts";
+import { TokenTexts } from "./token-texts.ts";
 import { tileBytes, tileKey, type Tile, type TileAddress } from "./tile.ts";
 
 /** Tiles kept on this side. One tile of 256 x 256 cells is 0.75 MiB, so this is about 340 of them. */
@@ -27,6 +28,7 @@ export interface TileServiceOptions {
 /** Fetches, keeps and hands out tiles. The latest view wins: what it does not show is dropped or aborted. */
 export class TileService {
   readonly cache: ByteCache<Tile>;
+  readonly tokens: TokenTexts;
   private readonly scheduler: Scheduler<TileAddress, Tile>;
   private readonly errors = new Map<string, unknown>();
   private view: TileView | null = null;
@@ -34,6 +36,7 @@ export class TileService {
 
   constructor(private readonly options: TileServiceOptions) {
     this.cache = new ByteCache<Tile>(options.budget ?? TILE_BUDGET_BYTES, tileBytes);
+    this.tokens = new TokenTexts((begin, end) => this.reader().call("tokens", { begin, end }), () => options.changed());
     this.scheduler = new Scheduler<TileAddress, Tile>({
       limit: MAX_IN_FLIGHT, keyOf: tileKey,
       run: (address, signal) => this.idlest().call("tile", address, signal),
@@ -119,7 +122,14 @@ export class TileService {
     return this.idlest().call("value", { layer, head, query, key }, signal);
   }
 
+  landmarks(signal?: AbortSignal): Promise<Landmarks> {
+    return this.reader().call("landmarks", {}, signal);
+  }
+
   stats() { return { ...this.cache.stats(), inFlight: this.scheduler.inFlight, waiting: this.scheduler.waiting, workers: this.options.clients.length }; }
+
+  /** The token table is decoded in one worker only: as strings it takes some tens of megabytes. */
+  private reader(): TileClient { return this.options.clients[0]!; }
 
   private idlest(): TileClient {
     return this.options.clients.reduce((best, client) => (client.pending < best.pending ? client : best));

@@ -1,10 +1,10 @@
 import type { Capture } from "../../data/reader/capture-types.ts";
 import type { CoreEngine } from "../../native/engine.ts";
-import type { PairValue } from "./protocol.ts";
+import type { PairValue, TileApi } from "./protocol.ts";
 
 /** One value of the map in fp64 from the stored q, k and LSE. */
 export async function pairValue(
-  capture: Capture, engine: CoreEngine, layer: number, head: number, query: number, key: number, signal?: AbortSignal,
+  capture: Capture, engine: CoreEngine, { layer, head, query, key }: Parameters<TileApi["value"]>[0], signal?: AbortSignal,
 ): Promise<PairValue> {
   const window = capture.manifest.attention.window ?? 0;
   if (key > query || (window > 0 && key <= query - window)) return { kind: "masked" };

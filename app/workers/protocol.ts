@@ -1,9 +1,12 @@
+import type { Needle } from "../../data/reader/capture-types.ts";
 import type { Tile, TileAddress } from "../tiles/tile.ts";
 
 /** What a tile worker can be asked; each call is one message there, one back. */
 export interface TileApi {
   tile(args: TileAddress): Tile;
   marginals(args: { layer: number; head: number }): HeadMarginals;
+  landmarks(args: Record<string, never>): Landmarks;
+  tokens(args: { begin: number; end: number }): TokenChunk;
   value(args: { layer: number; head: number; query: number; key: number }): PairValue;
 }
 
@@ -19,6 +22,14 @@ export interface HeadMarginals {
 export const ROW_STATISTICS = ["entropy", "sink_mass", "local_mass", "top1_mass", "coverage_95"] as const;
 export type RowStatistic = (typeof ROW_STATISTICS)[number];
 
+/** A run of tokens of one phase; the context is the rest. */
+export interface Phase { name: "question" | "decode"; begin: number; end: number }
+
+/** What is marked along the axes of a map. */
+export interface Landmarks { phases: readonly Phase[]; needles: readonly Needle[] }
+
+export interface TokenChunk { text: readonly string[]; class: readonly string[] }
+
 /** One pair of the map: exact, or why there is no exact value. */
 export type PairValue =
   | { kind: "exact"; value: number; lse: number }
@@ -27,7 +38,7 @@ export type PairValue =
 
 export type TileMethod = keyof TileApi;
 export type ToWorker =
-  | { type: "call"; id: number; method: TileMethod; args: Parameters<TileApi[TileMethod]>[0] }
+  | { [M in TileMethod]: { type: "call"; id: number; method: M; args: Parameters<TileApi[M]>[0] } }[TileMethod]
   | { type: "abort"; id: number };
 export type FromWorker =
   | { id: number; ok: true; result: ReturnType<TileApi[TileMethod]> }

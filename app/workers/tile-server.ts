@@ -1,12 +1,15 @@
 import type { Capture } from "../../data/reader/capture-types.ts";
 import { AttnscopeError } from "../../data/errors.ts";
 import { NativeError, type CoreEngine } from "../../native/engine.ts";
-import type { TileAddress } from "../tiles/tile.ts";
+import type { Tile, TileAddress } from "../tiles/tile.ts";
 import { computeTile, type YieldTask } from "./compute.ts";
 import { headMarginals } from "./head-marginals.ts";
 import { pairValue } from "./pair-value.ts";
 import { transferables, type FromWorker, type ToWorker } from "./protocol.ts";
 import { storedTile } from "./stored.ts";
+import { landmarks, tokenChunk } from "./token-text.ts";
+
+type Call = Extract<ToWorker, { type: "call" }>;
 
 export interface TileServerOptions {
   /** Resolves once the capture is open and the engine loaded; calls wait for it. */
@@ -27,7 +30,7 @@ export class TileServer {
     else void this.call(message);
   }
 
-  private async call(message: Extract<ToWorker, { type: "call" }>): Promise<void> {
+  private async call(message: Call): Promise<void> {
     const controller = new AbortController();
     this.running.set(message.id, controller);
     try {
@@ -40,15 +43,19 @@ export class TileServer {
     }
   }
 
-  private async answer({ method, args }: Extract<ToWorker, { type: "call" }>, signal: AbortSignal) {
+  private async answer(call: Call, signal: AbortSignal) {
     const { capture, engine } = await this.options.ready;
     signal.throwIfAborted();
-    if (method === "marginals") return headMarginals(capture, args.layer, args.head, signal);
-    if (method === "value") {
-      const { layer, head, query, key } = args as { layer: number; head: number; query: number; key: number };
-      return pairValue(capture, engine, layer, head, query, key, signal);
+    switch (call.method) {
+      case "marginals": return headMarginals(capture, call.args.layer, call.args.head, signal);
+      case "landmarks": return landmarks(capture, signal);
+      case "tokens": return tokenChunk(capture, call.args.begin, call.args.end, signal);
+      case "value": return pairValue(capture, engine, call.args, signal);
+      case "tile": return this.tile(call.args, capture, engine, signal);
     }
-    const address = args as TileAddress;
+  }
+
+  private tile(address: TileAddress, capture: Capture, engine: CoreEngine, signal: AbortSignal): Promise<Tile> {
     const base = capture.levels(address.layer, address.head).at(-1)?.cell ?? Infinity;
     if (address.cell >= base) return storedTile(capture, engine, address, signal);
     return this.alone(() => computeTile(capture, engine, address, this.options.yieldTask, signal), signal);

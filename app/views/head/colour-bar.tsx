@@ -4,9 +4,11 @@ import { COLOUR_MAPS } from "../../marks/colour-maps.ts";
 import { usePalette } from "../../marks/theme.ts";
 import { useStore, useView } from "../../state/store.ts";
 import { DEFAULT_VIEW } from "../../state/view-state.ts";
+import { Segmented } from "../shell/segmented.tsx";
 import { barDomain, fromBar, moveRange, toBar, type BarPart } from "./colour-range.ts";
 import { tickText } from "./number-text.ts";
 
+const SCALES = [{ value: "log", label: "Log" }, { value: "linear", label: "Linear" }] as const;
 const STOPS = 48;
 /** Share of the bar that an arrow key moves an end by; with Shift five times that. */
 const KEY_STEP = 0.0125;
@@ -65,9 +67,9 @@ export function ColourBar({ total }: { total: number }) {
       </div>
       <div className="head-bar-ticks">{ticks.map((t) => <span key={t} style={{ left: `${toBar(t, domain) * 100}%` }}>{colour.scale === "log" ? powerText(t) : tickText(t)}</span>)}</div>
       <div className="head-row">
-        <Segmented label="Colour scale" value={colour.scale} options={["log", "linear"]}
+        <Segmented label="Colour scale" hideLabel value={colour.scale} options={SCALES}
           onChange={(scale) => store.set({ colour: { ...colour, scale, low: scale === "log" ? DEFAULT_VIEW.colour.low : 0 } })} />
-        <label className="head-select">map <select value={colour.map} onChange={(event) => store.set({ colour: { ...colour, map: event.target.value } })}>
+        <label className="field"><span>Map</span> <select value={colour.map} onChange={(event) => store.set({ colour: { ...colour, map: event.target.value } })}>
           {COLOUR_MAPS.map((map) => <option key={map.id} value={map.id}>{map.label}</option>)}
         </select></label>
       </div>
@@ -80,11 +82,3 @@ const powerText = (value: number): string => {
   const power = Math.round(Math.log10(value));
   return power === 0 ? "1" : `10${power < 0 ? "⁻" : ""}${[...String(Math.abs(power))].map((d) => SUPERSCRIPT[Number(d)]).join("")}`;
 };
-
-export function Segmented<T extends string>({ label, value, options, onChange }: { label: string; value: T; options: readonly T[]; onChange(value: T): void }) {
-  return (
-    <div className="head-segmented" role="group" aria-label={label}>
-      {options.map((option) => <button key={option} type="button" aria-pressed={option === value} onClick={() => onChange(option)}>{option}</button>)}
-    </div>
-  );
-}

@@ -46,21 +46,23 @@ export function drawAxes(pen: Pen, scene: PlotScene): void {
 function drawTexts(pen: Pen, { layout: l, window, palette, total, tokens, needles }: PlotScene, middle: (token: number, start: number) => number): void {
   if (tokens === null) return;
   const size = Math.min(11, Math.max(9, l.side / window.span - 1));
-  const colour = (token: number) => needles.some((n) => token >= n.token_begin && token < n.token_end) ? palette.needle
-    : tokens.class[token] === "special" ? palette.secondary : palette.text;
+  const colour = (token: number, special: boolean) => needles.some((n) => token >= n.token_begin && token < n.token_end) ? palette.needle
+    : special ? palette.secondary : palette.text;
   const visible = (start: number) => ({ first: Math.max(0, Math.floor(start)), last: Math.min(total, Math.ceil(start + window.span)) });
   const band = l.band + 4;
   const rows = visible(window.query);
   for (let i = rows.first; i < rows.last; i++) {
     const y = middle(i, window.query);
-    if (y < 0 || y > l.side) continue;
-    pen.text(l.left - band, l.top + y, tokenLabel(tokens.text[i] ?? "", 8), { fill: colour(i), size, anchor: "end", mono: true });
+    const token = tokens.at(i);
+    if (y < 0 || y > l.side || token === null) continue;
+    pen.text(l.left - band, l.top + y, tokenLabel(token.text, 8), { fill: colour(i, token.class === "special"), size, anchor: "end", mono: true });
   }
   const columns = visible(window.key);
   for (let j = columns.first; j < columns.last; j++) {
     const x = middle(j, window.key);
-    if (x < 0 || x > l.side) continue;
-    pen.text(l.left + x, l.top + l.side + band, tokenLabel(tokens.text[j] ?? "", 6), { fill: colour(j), size, anchor: "end", rotate: -90, mono: true });
+    const token = tokens.at(j);
+    if (x < 0 || x > l.side || token === null) continue;
+    pen.text(l.left + x, l.top + l.side + band, tokenLabel(token.text, 6), { fill: colour(j, token.class === "special"), size, anchor: "end", rotate: -90, mono: true });
   }
 }
 

@@ -23,9 +23,9 @@ const IMAGE_SCALE = 2;
 /** After this long a figure is refused with the number of tiles that are missing. */
 export const FIGURE_WAIT_MS = 30_000;
 
-export async function waitForTiles(service: Pick<TileService, "pending" | "wanted" | "error">, waitMs = FIGURE_WAIT_MS): Promise<void> {
+export async function waitForTiles(service: Pick<TileService, "pending" | "wanted" | "error" | "tokens">, waitMs = FIGURE_WAIT_MS): Promise<void> {
   const until = performance.now() + waitMs;
-  while (service.pending > 0 && performance.now() < until) await new Promise((resolve) => { setTimeout(resolve, 50); });
+  while ((service.pending > 0 || service.tokens.pending > 0) && performance.now() < until) await new Promise((resolve) => { setTimeout(resolve, 50); });
   const all = service.wanted.length;
   if (service.pending > 0) throw new AttnscopeError("E_FIGURE_TILES", `${service.pending} of ${all} tiles of the map are still being read or computed; wait for the badge to settle, then export again.`);
   if (service.error !== undefined) throw new AttnscopeError("E_FIGURE_TILES", `A tile of the map could not be read (${service.error instanceof Error ? service.error.message : String(service.error)}); mend the capture or move the view, then export again.`);

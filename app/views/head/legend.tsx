@@ -1,6 +1,7 @@
 import { cssColour } from "../../marks/colour.ts";
 import type { Palette } from "../../marks/palette.ts";
-import { phaseColour, type Phase } from "./scene.ts";
+import type { Phase } from "../../workers/protocol.ts";
+import { phaseColour } from "./scene.ts";
 
 interface Props { palette: Palette; map: string; needles: boolean; phases: readonly Phase[] }
 

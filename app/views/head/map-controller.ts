@@ -25,8 +25,8 @@ export interface MapProps {
 }
 
 export interface MapCallbacks {
-  /** The window changed by a gesture; `done` when it ended. */
-  moved(window: MapWindow, done: boolean): void;
+  /** A gesture ended here. */
+  settled(window: MapWindow): void;
   hovered(pair: Pair | null): void;
   clicked(pair: Pair): void;
   status(status: MapStatus, window: MapWindow): void;
@@ -61,7 +61,7 @@ export class MapController {
     const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
     this.zoom = zoom<HTMLDivElement, unknown>().duration(still ? 0 : 120)
       .on("zoom", (event: D3ZoomEvent<HTMLDivElement, unknown>) => this.zoomed(event))
-      .on("end", () => { if (!this.silent) this.callbacks.moved(this.window, true); });
+      .on("end", () => { if (!this.silent) this.callbacks.settled(this.window); });
     this.hit.call(this.zoom)
       // While dragging the same pair stays under the pointer; saying so again would only cost the frame time.
       .on("pointermove.cross", (event: PointerEvent) => { if (event.buttons === 0) this.callbacks.hovered(this.pairAt(event)); })
@@ -90,6 +90,16 @@ export class MapController {
 
   /** Says which window view state is about to hold because of a gesture here. */
   report(window: MapWindow): void { this.reported = window; }
+
+  /** Shows another window at once; view state learns of it from the caller, when the gesture ends. */
+  goTo(window: MapWindow): void {
+    if (this.props === null) return;
+    this.place(clampWindow(window, this.props.scene.total));
+    this.redraw();
+  }
+
+  /** Ends what goTo began. */
+  settle(): void { this.callbacks.settled(this.window); }
 
   /** Moves the crosshair; the plot itself is not drawn again. */
   point(pair: Pair | null, pinned: boolean): void {
@@ -136,7 +146,6 @@ export class MapController {
     if (this.silent || this.props === null) return;
     const { total, layout } = this.props.scene;
     this.window = clampWindow(windowOf(event.transform, total, layout.side), total);
-    this.callbacks.moved(this.window, false);
     this.redraw();
   }
 

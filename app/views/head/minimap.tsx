@@ -2,23 +2,24 @@ import { useEffect, useImperativeHandle, useRef, type Ref } from "react";
 import { MatrixPainter } from "../../marks/matrix-painter.ts";
 import { context2d } from "../../marks/pixels.ts";
 import type { Palette } from "../../marks/palette.ts";
-import { clampWindow, fullWindow, isFull, storedWindow, type MapWindow } from "../../tiles/geometry.ts";
+import { clampWindow, fullWindow, isFull, type MapWindow } from "../../tiles/geometry.ts";
 import { coarsestCell } from "../../tiles/level.ts";
 import type { TileService } from "../../tiles/service.ts";
-import { useStore, useView } from "../../state/store.ts";
+import { useView } from "../../state/store.ts";
 
 export const MINIMAP_SIDE = 128;
 
 export interface MinimapHandle { draw(window: MapWindow): void }
 
-interface Props { service: TileService; layer: number; head: number; total: number; palette: Palette; handle: Ref<MinimapHandle> }
+interface Props { service: TileService; layer: number; head: number; total: number; palette: Palette; handle: Ref<MinimapHandle>;
+  onMove(window: MapWindow): void; onMoved(): void;
+}
 
 /** The whole map with the visible square in it; click or drag to move there. */
-export function Minimap({ service, layer, head, total, palette, handle }: Props) {
+export function Minimap({ service, layer, head, total, palette, handle, onMove, onMoved }: Props) {
   const canvas = useRef<HTMLCanvasElement>(null);
   const painter = useRef<MatrixPainter | null>(null);
   const last = useRef<MapWindow>(fullWindow(total));
-  const store = useStore();
   const pooling = useView((v) => v.pooling);
   const colour = useView((v) => v.colour);
 
@@ -54,8 +55,8 @@ export function Minimap({ service, layer, head, total, palette, handle }: Props)
     const box = event.currentTarget.getBoundingClientRect();
     const { span } = last.current;
     const start = (px: number, length: number) => (px / length) * total - span / 2;
-    const window = clampWindow({ key: start(event.clientX - box.left, box.width), query: start(event.clientY - box.top, box.height), span }, total);
-    store.set({ window: storedWindow(window, total) }, { gesture: "window" });
+    onMove(clampWindow({ key: start(event.clientX - box.left, box.width), query: start(event.clientY - box.top, box.height), span }, total));
   };
-  return <canvas ref={canvas} className="head-minimap" style={{ width: MINIMAP_SIDE, height: MINIMAP_SIDE }} aria-label="Whole map; the square is what is shown" onPointerDown={moveTo} onPointerMove={moveTo} />;
+  return <canvas ref={canvas} className="head-minimap" style={{ width: MINIMAP_SIDE, height: MINIMAP_SIDE }} aria-label="Whole map; the square is what is shown" 
+    onPointerDown={(event) => { event.currentTarget.setPointerCapture(event.pointerId); moveTo(event); }} onPointerMove={moveTo} onPointerUp={onMoved} />;
 }

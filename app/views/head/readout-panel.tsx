@@ -3,8 +3,8 @@ import { useHover } from "../../state/hover.ts";
 import { useView } from "../../state/store.ts";
 import { coarsestCell } from "../../tiles/level.ts";
 import type { TileService } from "../../tiles/service.ts";
-import type { TokenColumns } from "../../../data/reader/capture-types.ts";
 import type { HeadMarginals } from "../../workers/protocol.ts";
+import { useLive, type LiveMap } from "./live-map.ts";
 import { indexText, valueText } from "./number-text.ts";
 import { exactReading, readCell, readingText, type Pair } from "./readout.ts";
 import { ROW_MARGINALS } from "./scene.ts";
@@ -12,19 +12,18 @@ import { tokenLabel } from "./token-label.ts";
 
 interface Props {
   service: TileService; layer: number; head: number; edge: number;
-  /** Level on screen. */
-  cell: number;
-  /** Changes when tiles arrive. */
-  version: number;
-  tokens: TokenColumns | null; marginals: HeadMarginals | null; pinned: Pair | null;
+  live: LiveMap;
+  marginals: HeadMarginals | null; pinned: Pair | null;
 }
 
 const number = (values: Float32Array | undefined, index: number | undefined): string =>
   (values === undefined || index === undefined ? "–" : valueText(values[index] ?? Number.NaN));
 
 /** What is under the crosshair, always in the same place: nothing jumps, nothing covers the map. */
-export function ReadoutPanel({ service, layer, head, edge, cell, tokens, marginals, pinned }: Props) {
+export function ReadoutPanel({ service, layer, head, edge, live, marginals, pinned }: Props) {
   const hovered = useHover((h) => h.pair);
+  // Also rendered again when tiles or token texts arrive.
+  const cell = useLive(live).status?.cell ?? 1;
   const pooling = useView((v) => v.pooling);
   const rowMarginal = useView((v) => v.rowMarginal);
   const pair = pinned ?? hovered;
@@ -39,7 +38,10 @@ export function ReadoutPanel({ service, layer, head, edge, cell, tokens, margina
   const same = answer !== null && answer.pair.query === pair?.query && answer.pair.key === pair.key && answer.layer === layer && answer.head === head;
   const reading = (same ? exactReading(answer.value) : null) ?? shown;
   const text = reading === null ? null : readingText(reading);
-  const token = (index: number) => <q>{tokenLabel(tokens?.text[index] ?? "", 22)}</q>;
+  const token = (index: number) => {
+    const known = service.tokens.at(index);
+    return known !== null && <q>{tokenLabel(known.text, 22)}</q>;
+  };
   const spec = ROW_MARGINALS[rowMarginal];
   const distance = pair === null || pair.key > pair.query ? undefined : pair.query - pair.key;
 

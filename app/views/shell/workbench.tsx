@@ -12,7 +12,10 @@ import { Rail } from "./rail.tsx";
 import { OpenButtons, StartPage } from "./start-page.tsx";
 
 // The map brings workers and WebAssembly; the first look at the heads does not wait for them.
-const HeadView = lazy(() => busy.track(import("../head/head-view.tsx").then(({ HeadView: component }) => ({ default: component }))));
+const importHead = () => busy.track(import("../head/head-view.tsx"));
+// A link to a map fetches its code while the manifest is read.
+const early = new URLSearchParams(location.hash.slice(1)).get("page") === "head" ? importHead() : null;
+const HeadView = lazy(async () => ({ default: (await (early ?? importHead())).HeadView }));
 
 export function Workbench({ session }: { session: CaptureSession }) {
   const { loaded, origin, listed } = session;
@@ -27,29 +30,32 @@ function Opened({ capture }: { capture: Capture }) {
   const rail = useView((view) => view.rail);
   const overview = useOverview(capture);
   if (overview.state === "failed") return <main className="page"><ProblemPanel error={overview.error} /></main>;
-  if (overview.state === "loading") return <main className="page"><p className="waiting">Reading heads</p></main>;
-  if (overview.value === null) {
-    return (
-      <main className="page">
-        <div className="problem" role="status">
-          <p className="sentence">No layer of this run is finished yet.</p>
-          <p>{capture.manifest.status === "running" ? "Reload when the run has closed its first layer." : "Capture again with --resume to finish it."}</p>
-        </div>
-      </main>
-    );
-  }
+  // The map waits for its own tile, not for every head's thumbnail: those are 8 MB for 1,024 heads.
+  if (overview.state === "loading" && page === "home") return <main className="page"><p className="waiting">Reading heads</p></main>;
+  if (overview.state !== "loading" && overview.value === null) return <NothingFinished running={capture.manifest.status === "running"} />;
   return (
     <main className="page">
       <ErrorBoundary key={page}>
-        {page === "home" ? <HomeView capture={capture} overview={overview.value} /> : (
+        {page === "home" ? overview.value !== null && <HomeView capture={capture} overview={overview.value} /> : (
           <>
-            {rail && <Rail overview={overview.value} />}
+            {rail && (overview.value === null ? <aside className="rail" aria-label="Heads" /> : <Rail overview={overview.value} />)}
             <Suspense fallback={<p className="waiting">Loading the map</p>}>
               {page === "head" ? <HeadView capture={capture} /> : <KvView capture={capture} />}
             </Suspense>
           </>
         )}
       </ErrorBoundary>
+    </main>
+  );
+}
+
+function NothingFinished({ running }: { running: boolean }) {
+  return (
+    <main className="page">
+      <div className="problem" role="status">
+        <p className="sentence">No layer of this run is finished yet.</p>
+        <p>{running ? "Reload when the run has closed its first layer." : "Capture again with --resume to finish it."}</p>
+      </div>
     </main>
   );
 }

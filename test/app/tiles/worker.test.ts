@@ -7,7 +7,7 @@ import { cellState, pooledValue, type Tile } from "../../../app/tiles/tile.ts";
 import { mapStatus, badgeText } from "../../../app/tiles/status.ts";
 import { chooseCell, coarsestCell } from "../../../app/tiles/level.ts";
 import { completeRuns } from "../../../app/workers/compute.ts";
-import { localTransport } from "../../../app/workers/local-transport.ts";
+import { localTransport } from "./local-transport.ts";
 import { readCell } from "../../../app/views/head/readout.ts";
 import { syntheticCapture, type Synthetic } from "../../data/synthetic.ts";
 import { referenceEngine } from "./reference-engine.ts";

@@ -1,8 +1,8 @@
-import type { Transport } from "../tiles/client.ts";
-import type { FromWorker } from "./protocol.ts";
-import { TileServer, type TileServerOptions } from "./tile-server.ts";
+import type { Transport } from "../../../app/tiles/client.ts";
+import type { FromWorker } from "../../../app/workers/protocol.ts";
+import { TileServer, type TileServerOptions } from "../../../app/workers/tile-server.ts";
 
-/** A tile server on this thread, for captures that cannot be sent to a worker and for tests. Still stops between blocks. */
+/** A tile server on this thread, for tests where there are no workers. Still stops between blocks. */
 export function localTransport(options: Pick<TileServerOptions, "ready" | "yieldTask">): Transport {
   const listeners: ((event: { data: FromWorker }) => void)[] = [];
   const server = new TileServer({ ...options, post: (data) => { for (const listener of listeners) listener({ data }); } });
