@@ -104,7 +104,7 @@ async function capture() {
   const start = performance.now();
   mkdirSync(path.dirname(demo), { recursive: true });
   const { code } = await run(process.execPath, [
-    cli, "capture", "--model", model, "--prompt", prompt, "--level", "full", "--force", "continuation", "--out", demo, "--overwrite",
+    cli, "capture", "--model", model, "--prompt", prompt, "--level", "full", "--decode", "24", "--out", demo, "--overwrite",
   ]);
   stopIfInterrupted();
   if (code !== 0) process.exit(code);
