@@ -17,6 +17,8 @@ const model = at("data", "demo-model");
 const prompt = at("data", "prompts", "demo.json");
 const demo = at("captures", "demo");
 const stamp = at("captures", "demo.stamp.json");
+/** Every query, and the model's own answer: 24 steps keep the whole sequence within the demo model's trained length. */
+const DEMO_OPTIONS = ["--level", "full", "--decode", "24"];
 
 /** Ctrl-C reaches the child at work by itself; this process waits for it to end in order, then ends too. */
 let interrupted = false;
@@ -75,9 +77,9 @@ async function build() {
   return false;
 }
 
-/** What the demo capture was made from: version, model and prompt. */
+/** What the demo capture was made from: version, options, model and prompt. */
 function fingerprint() {
-  const hash = createHash("sha256").update(JSON.parse(readFileSync(at("package.json"), "utf8")).version);
+  const hash = createHash("sha256").update(JSON.parse(readFileSync(at("package.json"), "utf8")).version).update(DEMO_OPTIONS.join(" "));
   for (const name of ["config.json", "attnscope.json", "tokenizer.json", "tokenizer_config.json", "model.safetensors"]) {
     const file = path.join(model, name);
     if (existsSync(file)) hash.update(name).update(readFileSync(file));
@@ -104,7 +106,7 @@ async function capture() {
   const start = performance.now();
   mkdirSync(path.dirname(demo), { recursive: true });
   const { code } = await run(process.execPath, [
-    cli, "capture", "--model", model, "--prompt", prompt, "--level", "full", "--decode", "24", "--out", demo, "--overwrite",
+    cli, "capture", "--model", model, "--prompt", prompt, ...DEMO_OPTIONS, "--out", demo, "--overwrite",
   ]);
   stopIfInterrupted();
   if (code !== 0) process.exit(code);
