@@ -9,7 +9,7 @@ import { context2d } from "./pixels.ts";
 /** Coloured tiles kept: 256 KiB each, so 256 of them. */
 const COLOURED_BUDGET_BYTES = 64 * 1024 * 1024;
 /** Colouring a tile takes 0.2-0.6 ms; more than this in one frame would be felt, the rest waits for the next one. */
-const COLOUR_MS_PER_FRAME = 5;
+const COLOUR_MS_PER_FRAME = 3;
 
 export interface PaintInput {
   context: CanvasRenderingContext2D;

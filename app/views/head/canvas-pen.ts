@@ -3,6 +3,8 @@ import type { Pen } from "./pen.ts";
 
 /** Draws on a canvas whose context is already scaled to CSS pixels. */
 export function canvasPen(context: CanvasRenderingContext2D): Pen {
+  // The context's own font reads back in another spelling, and setting it costs more than drawing the text.
+  let lastFont = "";
   return {
     rect(x, y, width, height, fill) {
       context.fillStyle = fill;
@@ -41,7 +43,7 @@ export function canvasPen(context: CanvasRenderingContext2D): Pen {
     text(x, y, text, { fill, size = FIGURE_FONT_SIZE, anchor = "start", baseline = "middle", rotate = 0, mono = false }) {
       context.fillStyle = fill;
       const font = `${size}px ${mono ? FIGURE_MONO_FONT : FIGURE_FONT}`;
-      if (context.font !== font) context.font = font;
+      if (font !== lastFont) context.font = lastFont = font;
       context.textAlign = anchor === "middle" ? "center" : anchor;
       // Placed by the alphabetic baseline as in SVG, where the other baselines differ from tool to tool.
       context.textBaseline = "alphabetic";

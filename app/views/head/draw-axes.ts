@@ -1,4 +1,4 @@
-import { scaleLinear } from "d3-scale";
+import { ticks } from "d3-array";
 import { pixelOf } from "../../tiles/geometry.ts";
 import { diagonalTop } from "./layout.ts";
 import { indexText } from "./number-text.ts";
@@ -8,7 +8,7 @@ import { TOKEN_TEXT_PX, tokenLabel } from "./token-label.ts";
 
 /** Whole-number ticks of a stretch of tokens. */
 export function tokenTicks(start: number, span: number, side: number, spacing: number, total: number): number[] {
-  return scaleLinear().domain([start, start + span]).ticks(Math.max(2, Math.floor(side / spacing)))
+  return ticks(start, start + span, Math.max(2, Math.floor(side / spacing)))
     .filter((tick) => Number.isInteger(tick) && tick >= 0 && tick < total);
 }
 

@@ -55,7 +55,7 @@ export function HeadView({ capture }: { capture: Capture }) {
 
   const { service, error: poolError } = useTiles(capture, () => {
     controller.current?.redraw();
-    minimap.current?.draw(live.current.window);
+    minimap.current?.draw();
     live.set({ version: live.current.version + 1 });
     setStarted(true);
   });
@@ -81,7 +81,7 @@ export function HeadView({ capture }: { capture: Capture }) {
       hovered: (pair) => hover.set({ pair }),
       clicked: (pair) => setPinned((last) => (last?.query === pair.query && last.key === pair.key ? null : pair)),
       status: (status, at) => {
-        minimap.current?.draw(at);
+        minimap.current?.follow(at);
         live.set({ status, window: at });
       },
     });
