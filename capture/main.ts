@@ -1,3 +1,4 @@
+#!/usr/bin/env node
 import { Command, CommanderError } from "commander";
 import { addCapture } from "./commands/capture.ts";
 import { addDoctor } from "./commands/doctor.ts";
@@ -29,6 +30,7 @@ async function main(): Promise<void> {
     if (error instanceof CommanderError) {
       // Help and version were asked for; everything else has already been explained.
       process.exitCode = error.exitCode === 0 ? 0 : 1;
+      if (error.exitCode !== 0 && process.argv.includes("--json")) printJson({ event: "error", code: "E_OPTION", message: error.message.replace(/^error: /, "") });
       return;
     }
     report(error);

@@ -1,6 +1,6 @@
 // npm run build: the add-on, the WebAssembly core, the command line, the viewer. `node scripts/build.mjs addon wasm`
 // builds only those. What is newer than its sources is left alone.
-import { existsSync } from "node:fs";
+import { chmodSync, existsSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import path from "node:path";
 import { compiler, newest, root, run, seconds, version } from "./lib.mjs";
@@ -25,7 +25,12 @@ const parts = {
   cli: {
     output: "dist/cli/attnscope.js",
     sources: ["capture", "data", "native/engine.ts", "native/bind", "vite.cli.config.ts", "package.json"],
-    build: () => run(bin("vite"), ["build", "-c", "vite.cli.config.ts", "--logLevel", "warn"], { quiet: true }),
+    async build() {
+      const result = await run(bin("vite"), ["build", "-c", "vite.cli.config.ts", "--logLevel", "warn"], { quiet: true });
+      // npx runs it as a program.
+      if (result.code === 0) chmodSync(path.join(root, "dist/cli/attnscope.js"), 0o755);
+      return result;
+    },
   },
   app: {
     output: "dist/app/index.html",

@@ -2,7 +2,7 @@ import { InvalidArgumentError, Option } from "commander";
 import type { Command } from "commander";
 import { checkTileEdge, LEVELS } from "../run/settings.ts";
 import type { Level } from "../run/settings.ts";
-import { VECTOR_DTYPES } from "../run/prepare.ts";
+import { MOST_TOKENS, VECTOR_DTYPES } from "../run/prepare.ts";
 import type { RunOptions } from "../run/prepare.ts";
 import type { DType } from "../../native/engine.ts";
 import { userError } from "./failure.ts";
@@ -21,9 +21,6 @@ function cellSize(text: string): "auto" | number {
   if ((value & (value - 1)) !== 0) throw new InvalidArgumentError("It must be auto or a power of two.");
   return value;
 }
-
-/** Most tokens of a sequence; the engine's own limit is the same (native/host/plan.cpp). */
-const MOST_TOKENS = 2 ** 24;
 
 export const portNumber = wholeNumber(0, 65_535);
 

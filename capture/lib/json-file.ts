@@ -28,6 +28,17 @@ export function parseJson(text: string, path: string, code: string): unknown {
   }
 }
 
+/** Text of a file; `code` is for one that is not UTF-8. */
+export async function readTextFile(path: string, code: string): Promise<string> {
+  try {
+    return decodeUtf8(await readFile(path), path, code);
+  } catch (error) {
+    // The system names no path where a folder is read.
+    if (error instanceof Error && "code" in error && error.code === "EISDIR") throw userError("E_FILE_KIND", `${path}: it is a folder where a file is expected.`, error);
+    throw error;
+  }
+}
+
 export async function readJsonFile(path: string, code: string): Promise<unknown> {
-  return parseJson(decodeUtf8(await readFile(path), path, code), path, code);
+  return parseJson(await readTextFile(path, code), path, code);
 }

@@ -1,8 +1,7 @@
-import { readFile } from "node:fs/promises";
 import { basename, extname } from "node:path";
 import { z } from "zod";
 import { userError } from "../lib/failure.ts";
-import { decodeUtf8, describeIssue, parseJson } from "../lib/json-file.ts";
+import { describeIssue, parseJson, readTextFile } from "../lib/json-file.ts";
 
 /** Characters are Unicode code points, as Python counts them; end is one past the last. */
 const needleSchema = z.strictObject({
@@ -39,17 +38,19 @@ export interface Prompt {
 
 /** FILE.json holds the fields above; any other file is context as a whole. */
 export async function readPrompt(path: string): Promise<Prompt> {
-  const text = decodeUtf8(await readFile(path), path, "E_PROMPT_ENCODING");
+  const text = await readTextFile(path, "E_PROMPT_ENCODING");
+  if (text === "") throw userError("E_PROMPT_EMPTY", `${path} is empty; give it some text.`);
   const name = basename(path, extname(path));
   if (extname(path).toLowerCase() !== ".json") return { path, name, context: text, question: "", answer: null, continuation: null, needles: [] };
   const parsed = promptSchema.safeParse(parseJson(text, path, "E_PROMPT_JSON"));
   if (!parsed.success) throw userError("E_PROMPT_FIELD", `${path}: ${describeIssue(parsed.error)}; see docs/cli.md for the fields of a prompt.`);
   const { context, question, answer, continuation, needles } = parsed.data;
+  if (`${context}${question ?? ""}` === "") throw userError("E_PROMPT_EMPTY", `${path}: context and question are empty; give them some text.`);
   const characters = [...context];
   const checked = needles.map((needle, i): PromptNeedle => {
     const where = `${path}: needles[${i}] (${needle.label})`;
-    if (needle.end <= needle.start) throw userError("E_PROMPT_NEEDLE", `${where}.end must be greater than start.`);
-    if (needle.end > characters.length) throw userError("E_PROMPT_NEEDLE", `${where}.end is ${needle.end}, but context has ${characters.length} characters.`);
+    if (needle.end <= needle.start) throw userError("E_PROMPT_NEEDLE", `${where}.end must be greater than start; correct the two.`);
+    if (needle.end > characters.length) throw userError("E_PROMPT_NEEDLE", `${where}.end is ${needle.end}, but context has ${characters.length} characters; start and end count characters (code points) of context.`);
     const found = characters.slice(needle.start, needle.end).join("");
     if (needle.text !== undefined && needle.text !== found) {
       throw userError("E_PROMPT_NEEDLE", `${where}.text is ${JSON.stringify(needle.text)}, but context holds ${JSON.stringify(found)} there; start and end count characters (code points).`);

@@ -1,8 +1,7 @@
 import { availableParallelism } from "node:os";
-import { readFile } from "node:fs/promises";
 import type { CapturePlan, DType } from "../../native/engine.ts";
 import { userError } from "../lib/failure.ts";
-import { decodeUtf8 } from "../lib/json-file.ts";
+import { readTextFile } from "../lib/json-file.ts";
 import { formatCount } from "../lib/text-format.ts";
 import { openCheckpoint } from "../model/checkpoint.ts";
 import type { Checkpoint } from "../model/checkpoint.ts";
@@ -51,6 +50,7 @@ export async function prepareRun(options: RunOptions): Promise<PreparedRun> {
   checkVocabulary([tokens, decode.forced], checkpoint, tokenizer);
 
   const total = tokens.length + decode.steps;
+  if (total > MOST_TOKENS) throw userError("E_OPTION", `prompt and decoded text together have ${formatCount(total)} tokens, and ${formatCount(MOST_TOKENS)} is the most; lower --context or --decode.`);
   const warnings = [...checkpoint.warnings, ...prompt.warnings, ...decode.warnings];
   if (total > checkpoint.trainedContext) {
     const what = decode.steps > 0 ? " (prompt and decoded text)" : "";
@@ -89,7 +89,7 @@ async function forcedText(force: string | undefined, prompt: Prompt): Promise<st
     if (text === null) throw userError("E_FORCE_MISSING", `${prompt.path} has no field ${force}, which --force ${force} asks for.`);
     return force === "continuation" ? `${prompt.answer ?? ""}${text}` : text;
   }
-  return decodeUtf8(await readFile(force), force, "E_PROMPT_ENCODING");
+  return await readTextFile(force, "E_PROMPT_ENCODING");
 }
 
 /** A tokenizer of another model yields ids that this one has no embedding for. */
@@ -100,5 +100,8 @@ function checkVocabulary(lists: readonly Uint32Array[], checkpoint: Checkpoint, 
     }
   }
 }
+
+/** Most tokens of a sequence; the engine's own limit is the same (native/host/plan.cpp). */
+export const MOST_TOKENS = 2 ** 24;
 
 export const VECTOR_DTYPES: readonly DType[] = ["f32", "f16", "bf16"];
