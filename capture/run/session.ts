@@ -34,13 +34,18 @@ export interface SessionOptions {
 export async function runSession(options: SessionOptions): Promise<SessionResult> {
   const { engine, prepared, store } = options;
   const plan = options.resumed === undefined ? prepared.plan : { ...prepared.plan, skipLayers: options.resumed.layers };
-  const writer = new CaptureWriter(store, manifestStart(options), { hasher: nodeHasher, ...(options.resumed === undefined ? {} : { resume: options.resumed.files }) });
+  const writer = new CaptureWriter(store, manifestStart(options), { hasher: nodeHasher, ...(options.resumed === undefined ? {} : { resume: options.resumed }) });
   const decoded: number[] = [];
-  const forced = prepared.forced.length > 0 || prepared.decodeSteps === 0;
-  const writeTokens = (ids: ArrayLike<number>): void => {
-    const { rows, columns } = tokensTable(prepared.prompt, ids, prepared.tokenizer);
+  let listed = -1;
+  /** Texts of the prompt and of what has been decoded so far; written anew only when there is more of it. */
+  const writeTokens = (): void => {
+    if (decoded.length === listed) return;
+    const { rows, columns } = tokensTable(prepared.prompt, decoded, prepared.tokenizer);
     writer.table("tokens", rows, columns);
+    listed = decoded.length;
   };
+  // The prompt's tokens come first, so that a run killed at any time can tell them.
+  writeTokens();
   if (prepared.prompt.needles.length > 0) {
     const { rows, columns } = needlesTable(prepared.prompt.needles);
     writer.table("needles", rows, columns);
@@ -49,13 +54,13 @@ export async function runSession(options: SessionOptions): Promise<SessionResult
     const { rows, columns } = queriesTable(plan.store.queryRows, plan.tokens.length, prepared.run.settings.queryRows.last);
     writer.table("queries", rows, columns);
   }
-  // Forced ids are known before the run, so a killed run can tell its tokens; greedy ones only after it.
-  if (forced) writeTokens(prepared.forced);
 
   const overall = progressOf(plan.tokens.length, prepared.decodeSteps);
   const sink: CaptureSink = {
     batch(batch: ColumnBatch) {
       if (batch.table === "steps") for (const id of batch.columns.find((column) => column.name === "id")?.data ?? []) decoded.push(id);
+      // All steps are taken before the first of their rows is reduced: no decoded row is on the disk without its token.
+      if (batch.segment === "decode" && batch.layer >= 0) writeTokens();
       writer.batch(batch);
     },
     layerDone: (segment, layer) => writer.layerDone(segment, layer),
@@ -66,7 +71,7 @@ export async function runSession(options: SessionOptions): Promise<SessionResult
     const interrupt = options.watch(() => job.cancel());
     try {
       const summary = await job.done;
-      if (!forced) writeTokens(decoded);
+      writeTokens();
       const manifest = writer.finish({
         status: summary.outcome === "complete" ? "complete" : "partial",
         decodeSteps: summary.decodeSteps, timings: summary.seconds, inverseFrequencies: summary.inverseFrequencies,
@@ -77,14 +82,15 @@ export async function runSession(options: SessionOptions): Promise<SessionResult
       options.progress.end();
     }
   } catch (error) {
-    finishBroken(writer, decoded.length);
+    finishBroken(writer, decoded.length, writeTokens);
     throw error;
   }
 }
 
 /** After a failure the capture is closed as far as the disk allows; the first error is the one to report. */
-function finishBroken(writer: CaptureWriter, decodeSteps: number): void {
+function finishBroken(writer: CaptureWriter, decodeSteps: number, writeTokens: () => void): void {
   try {
+    writeTokens();
     writer.finish({ status: "partial", decodeSteps });
   } catch {
     // The journal on disk still lists every finished file, which is what readers fall back to.

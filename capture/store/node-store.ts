@@ -31,6 +31,10 @@ export class NodeStore implements Store {
     renameSync(temporary, full);
   }
 
+  rename(from: string, to: string): void {
+    renameSync(join(this.folder, from), join(this.folder, to));
+  }
+
   remove(path: string): void {
     rmSync(join(this.folder, path), { force: true });
   }

@@ -72,13 +72,15 @@ export class FolderCapture extends TableReader implements types.Capture {
   async tokens(signal?: AbortSignal): Promise<types.TokenColumns> {
     const columns = await this.table("tokens", signal);
     if (!columns) throw missingFile(this.label, tablePath("tokens"));
-    const { count } = columns;
+    // A run killed while it reduced its decoded rows may list tokens whose rows are not there.
+    const count = Math.min(columns.count, this.totalTokens);
     return this.memo("tokens", async () => {
       checkRun(columns.get("token"), 0, count, 0, this.at("tokens.arrow"), "token");
       return {
-        count, id: words(columns, "id"), text: strings(columns, "text"), bytes: columns.get("bytes") as readonly Uint8Array[],
-        class: strings(columns, "class"), phase: strings(columns, "phase"),
-        char_begin: ints(columns, "char_begin"), char_end: ints(columns, "char_end"),
+        count, id: words(columns, "id").subarray(0, count), text: strings(columns, "text").slice(0, count),
+        bytes: (columns.get("bytes") as readonly Uint8Array[]).slice(0, count),
+        class: strings(columns, "class").slice(0, count), phase: strings(columns, "phase").slice(0, count),
+        char_begin: ints(columns, "char_begin").subarray(0, count), char_end: ints(columns, "char_end").subarray(0, count),
       };
     }, signal);
   }

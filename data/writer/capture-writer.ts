@@ -37,8 +37,11 @@ export interface WriterOptions {
   hasher?: HasherFactory;
   /** Replaces an existing capture in the folder; else E_CAPTURE_EXISTS. */
   force?: boolean;
-  /** Closed files of a stopped run of the same plan in this folder: they are kept and listed again. */
-  resume?: readonly FileEntry[];
+  /**
+   * What a stopped run of the same plan left in this folder: its closed files, which are kept and listed again, and the
+   * rows of their heads and thumbs for the merged files.
+   */
+  resume?: { readonly files: readonly FileEntry[]; readonly merged: readonly WriterBatch[] };
   /** Rows a record batch, by table; for tests. */
   rowsPerBatch?: Readonly<Record<string, number>>;
 }
@@ -76,14 +79,22 @@ export class CaptureWriter {
       throw new AttnscopeError("E_CAPTURE_EXISTS", `${store.label} already holds a capture (${MANIFEST_PATH}): choose another folder with --out, or --overwrite to replace it.`);
     }
     this.journal = this.guard(JOURNAL_PATH, () => {
-      // The old manifest goes first: a run killed here leaves no manifest that lists files of another run.
-      store.remove(MANIFEST_PATH);
+      const { resume } = options;
+      if (resume === undefined) {
+        // The old manifest goes first: a run killed here leaves no manifest that lists files of another run.
+        store.remove(MANIFEST_PATH);
+      } else {
+        // The kept files are listed in the new manifest before the old journal goes: a run killed here loses none.
+        this.manifest.files = [...resume.files];
+        this.writeManifest();
+      }
       const journal = store.create(JOURNAL_PATH);
-      for (const entry of options.resume ?? []) this.list(journal, entry);
+      for (const entry of resume?.files ?? []) this.list(journal, entry);
       journal.flush();
-      this.writeManifest();
+      if (resume === undefined) this.writeManifest();
       return journal;
     });
+    for (const batch of options.resume?.merged ?? []) this.keepForMerging(batch, orderColumns(identify(batch).table, batch, this.shapes));
     for (const segment of SEGMENTS) {
       this.layersDone[segment] = new Set(this.done.filter((entry) => entry.segment === segment && entry.layer !== null).map((entry) => entry.layer)).size;
     }
@@ -107,19 +118,48 @@ export class CaptureWriter {
       }
       file.add(columns, batch.rows);
     });
-    const { table } = identity;
-    if (table === "heads" || table === "thumbs") {
-      const layers = this.merged[table][batch.segment];
-      const rows = layers.get(batch.layer) ?? [];
-      rows.push({ columns: columns.map((column) => column.slice() as Column), rows: batch.rows });
-      layers.set(batch.layer, rows);
-    }
+    this.keepForMerging(batch, columns);
   }
 
-  /** A whole table of the capture (tokens, needles, queries), written and closed. */
+  private keepForMerging({ table, segment, layer, rows }: WriterBatch, columns: readonly Column[]): void {
+    if (table !== "heads" && table !== "thumbs") return;
+    const layers = this.merged[table][segment];
+    const parts = layers.get(layer) ?? [];
+    parts.push({ columns: columns.map((column) => column.slice() as Column), rows });
+    layers.set(layer, parts);
+  }
+
+  /** A whole table of the capture (tokens, needles, queries), written and closed; one that is there already is replaced. */
   table(table: CaptureTable, rows: number, columns: readonly WriterColumn[]): void {
+    const path = tablePath(table);
+    const listed = this.done.findIndex((entry) => entry.path === path);
+    if (listed >= 0) {
+      this.replace(listed, orderColumns(table, { table, segment: "prefill", layer: -1, rows, columns }, this.shapes), rows);
+      return;
+    }
     this.batch({ table, segment: "prefill", layer: -1, rows, columns });
-    this.close(tablePath(table));
+    this.close(path);
+  }
+
+  /** Writes a listed file anew beside the old one, which stays until the new one is whole. */
+  private replace(listed: number, columns: readonly Column[], rows: number): void {
+    const { path, table, segment, layer } = this.done[listed]!;
+    const temporary = `${path}.part`;
+    this.guard(path, () => {
+      const file = this.create({ path: temporary, table, segment, layer });
+      try {
+        file.add(columns, rows);
+        const entry = { ...file.close(), path };
+        this.store.rename(temporary, path);
+        this.done.splice(listed, 1);
+        this.list(this.journal, entry);
+        this.journal.flush();
+      } catch (error) {
+        file.abandon();
+        this.store.remove(temporary);
+        throw error;
+      }
+    });
   }
 
   /** Every batch of the layer's segment has come: closes and lists its files. */

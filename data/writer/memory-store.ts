@@ -28,6 +28,10 @@ export class MemoryStore implements Store {
   }
 
   writeText(path: string, text: string): void { this.files.set(path, new TextEncoder().encode(text)); }
+  rename(from: string, to: string): void {
+    this.files.set(to, this.files.get(from)!);
+    this.files.delete(from);
+  }
   remove(path: string): void { this.files.delete(path); }
   exists(path: string): boolean { return this.files.has(path); }
 }

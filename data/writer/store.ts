@@ -10,6 +10,8 @@ export interface Store {
   create(path: string): StoreFile;
   /** Replaces a file in one step: a reader sees the old content or the new, never half of it. */
   writeText(path: string, text: string): void;
+  /** Moves a file over another in one step. */
+  rename(from: string, to: string): void;
   /** Removes a file; no error where there is none. */
   remove(path: string): void;
   exists(path: string): boolean;
