@@ -25,7 +25,7 @@ const SYSTEM: Readonly<Record<string, readonly [code: string, step: string]>> = 
   EROFS: ["E_FILE_PERMISSION", "the file system is read-only; choose another folder"],
   ENOSPC: ["E_DISK_FULL", "free some space or write elsewhere"],
   EDQUOT: ["E_DISK_FULL", "the quota is used up; free some space or write elsewhere"],
-  EADDRINUSE: ["E_SERVER_PORT", "the port is taken; leave out --port to get a free one"],
+  EADDRINUSE: ["E_SERVER_PORT", "it is taken; leave out --port to get a free one"],
 };
 
 export function describeFailure(error: unknown): Failure {
@@ -35,7 +35,7 @@ export function describeFailure(error: unknown): Failure {
   }
   if (hasCode(error) && SYSTEM[error.code] !== undefined) {
     const [code, step] = SYSTEM[error.code] as readonly [string, string];
-    const path = "path" in error && typeof error.path === "string" ? error.path : error.message;
+    const path = "path" in error && typeof error.path === "string" ? error.path : "port" in error ? `port ${String(error.port)}` : error.message;
     return { code, message: `${path}: ${step}.`, exitStatus: 1 };
   }
   const message = error instanceof Error ? error.message : String(error);

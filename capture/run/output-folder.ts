@@ -5,6 +5,7 @@ import { FORMAT_NAME } from "../../data/format/version.ts";
 import { JOURNAL_PATH, MANIFEST_PATH } from "../../data/reader/manifest.ts";
 import { userError } from "../lib/failure.ts";
 import { formatBytes } from "../lib/text-format.ts";
+import { LOCK_FILE } from "./output-lock.ts";
 
 export type OutputState = "free" | "capture" | "other";
 
@@ -13,7 +14,7 @@ export function outputState(folder: string): OutputState {
   if (!existsSync(folder)) return "free";
   if (!statSync(folder).isDirectory()) return "other";
   if (existsSync(join(folder, MANIFEST_PATH)) && isManifestOfOurs(join(folder, MANIFEST_PATH))) return "capture";
-  return readdirSync(folder).length === 0 ? "free" : "other";
+  return readdirSync(folder).every((name) => name === LOCK_FILE) ? "free" : "other";
 }
 
 /** A manifest.json of a web app or a browser extension is none of ours. */
@@ -26,10 +27,15 @@ function isManifestOfOurs(path: string): boolean {
   }
 }
 
+/** Refuses a folder that holds anything but a capture. */
+export function checkOutput(folder: string): void {
+  if (outputState(folder) === "other") throw userError("E_OUT_NOT_CAPTURE", `${folder} exists and is no capture, so nothing in it is touched; choose another folder with --out.`);
+}
+
 /** Makes sure that `folder` may be written; with `overwrite` an old capture in it is removed. */
 export function prepareOutput(folder: string, overwrite: boolean): void {
+  checkOutput(folder);
   const state = outputState(folder);
-  if (state === "other") throw userError("E_OUT_NOT_CAPTURE", `${folder} exists and is no capture, so nothing in it is touched; choose another folder with --out.`);
   if (state === "capture" && !overwrite) throw userError("E_CAPTURE_EXISTS", `${folder} already holds a capture; choose another folder with --out, replace it with --overwrite, or go on with a stopped run with --resume.`);
   if (state === "capture") removeCapture(folder);
 }

@@ -3,7 +3,9 @@ import { existsSync } from "node:fs";
 import { mkdir, readFile, truncate, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
-import { openCapture } from "../../data/reader/capture.ts";
+import type { HeadColumns } from "../../data/reader/capture-types.ts";
+import { FolderCapture, openCapture } from "../../data/reader/capture.ts";
+import { DEFAULT_LIMITS } from "../../data/reader/limits.ts";
 import { validateCapture } from "../../data/reader/validate.ts";
 import { requireEngine } from "../../capture/engine.ts";
 import { onInterrupt } from "../../capture/run/interrupt.ts";
@@ -118,13 +120,30 @@ test("greedy decoding takes the model's own tokens and records them", async () =
   await folder.close();
 });
 
+/** Table heads as it is read when only the files that `keep` allows are listed. */
+async function headsOf(out: string, keep: (path: string) => boolean): Promise<HeadColumns> {
+  const folder = new NodeFolder(out);
+  const { manifest } = await openCapture(folder);
+  const files = manifest.files.filter((entry) => keep(entry.path));
+  expect(files.some((entry) => entry.path === "heads.arrow")).toBe(keep("heads.arrow"));
+  try {
+    const heads = await new FolderCapture(folder, { ...manifest, files }, new Uint8Array(), DEFAULT_LIMITS).heads();
+    if (heads === null) throw new Error("no heads");
+    return heads;
+  } finally {
+    await folder.close();
+  }
+}
+
 describe("runs that are stopped", () => {
   const slow = ["--level", "full", "--threads", "1", "--cell", "1", "--tile-edge", "64"];
 
   test("a killed run is readable up to its last finished layer", async () => {
     const out = await newOut();
-    const { child, done } = startCli(capture(out, ...slow));
+    const { child, done } = startCli(capture(out, ...slow, "--decode", "8", "--context", "900"));
     await firstLayerWritten(out, child);
+    const second = await runCli(...capture(out, ...slow, "--overwrite"));
+    expect([second.status, second.stderr]).toEqual([1, expect.stringContaining("E_OUT_BUSY")]);
     child.kill("SIGKILL");
     expect((await done).signal).toBe("SIGKILL");
     const folder = new NodeFolder(out);
@@ -158,6 +177,11 @@ describe("runs that are stopped", () => {
     expect([resumed.status, resumed.stderr]).toEqual([0, expect.stringMatching(/going on after [1-3] of 4 layers/)]);
     expect((await readFile(join(out, "prefill/000/rows.arrow"))).equals(kept)).toBe(true);
     expect(lastJson((await runCli("inspect", out, "--full", "--json")).stdout)).toMatchObject({ valid: true, manifest: { status: "complete", layersDone: { prefill: 4 } } });
+    // The files of all layers hold the kept ones too, and say the same as the files of the layers.
+    const merged = await headsOf(out, () => true);
+    const single = await headsOf(out, (path) => path !== "heads.arrow");
+    expect(merged.count).toBe(16);
+    expect(merged).toEqual(single);
     expect((await runCli(...capture(out, ...slow, "--resume"))).stderr).toContain("E_RESUME_COMPLETE");
   });
 });

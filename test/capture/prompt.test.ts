@@ -71,8 +71,10 @@ describe("tokens of a prompt", () => {
     for (const token of result.tokens.slice(1)) expect([...result.text].slice(token.charBegin, token.charEnd).join("")).toBe(token.text);
   });
 
-  test("an empty text is BOS alone, and nothing at all is refused", async () => {
-    expect(tokenizePrompt(await read("", "empty.txt"), tokenizer).tokens).toHaveLength(1);
+  test("an empty text is refused: BOS alone shows nothing", async () => {
+    await expect(read("", "empty.txt")).rejects.toMatchObject({ code: "E_PROMPT_EMPTY" });
+    await expect(read({ context: "", question: "" })).rejects.toMatchObject({ code: "E_PROMPT_EMPTY" });
+    expect(tokenizePrompt(await read({ context: "", question: "a" }), tokenizer).tokens).toHaveLength(2);
   });
 
   test("a cut keeps needles whole or names those that fell out, and never exceeds the limit", async () => {

@@ -42,6 +42,27 @@ it("decode steps of a killed run count when their rows are there", async () => {
   expect((await capture.rows(1, 0, 90, 100))!.end).toBe(96);
 });
 
+it("a table written again replaces the first, and tokens without rows are hidden", async () => {
+  const store = killedAfter(2);
+  const tokens = new MemoryStore();
+  const { manifest } = await openCapture(memoryFolder(store.files));
+  writeSynthetic(tokens, { layers: 1, decode: 4 });
+  const all = await (await openCapture(memoryFolder(tokens.files))).tokens();
+  const scalar = (name: string, data: Uint32Array | Int32Array | readonly string[] | readonly Uint8Array[]) => ({ name, width: 1, data });
+  const upTo = (n: number) => [
+    scalar("token", Uint32Array.from({ length: n }, (_, i) => i)), scalar("id", all.id.slice(0, n)), scalar("text", all.text.slice(0, n)), scalar("bytes", all.bytes.slice(0, n)),
+    scalar("class", all.class.slice(0, n)), scalar("phase", all.phase.slice(0, n)), scalar("char_begin", all.char_begin.slice(0, n)), scalar("char_end", all.char_end.slice(0, n)),
+  ];
+  const writer = new CaptureWriter(store, { ...manifest, tokens: { prompt: 96, decode: 4 } }, { force: true });
+  for (const n of [96, 100]) writer.table("tokens", n, upTo(n));
+  expect([...store.files.keys()].filter((path) => path.endsWith(".part"))).toEqual([]);
+  const capture = await openCapture(memoryFolder(store.files));
+  expect(capture.manifest.files.map(({ path, rows }) => [path, rows])).toEqual([["tokens.arrow", 100]]);
+  expect((await validateCapture(memoryFolder(store.files), { full: true })).problems).toEqual([]);
+  const shown = await capture.tokens();
+  expect([capture.totalTokens, shown.count, shown.id.length, shown.text.length, shown.phase.at(-1)]).toEqual([96, 96, 96, 96, "question"]);
+});
+
 it("a journal cut anywhere names only whole lines", async () => {
   const store = killedAfter(0);
   const journal = store.files.get("journal.jsonl")!;
