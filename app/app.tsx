@@ -11,7 +11,7 @@ import { PaletteContext } from "./marks/theme.ts";
 import { HoverContext, type HoverStore } from "./state/hover.ts";
 import { bindPersistence } from "./state/persistence.ts";
 import { ViewStoreContext, type ViewStore } from "./state/store.ts";
-import type { LinkProblem } from "./state/url.ts";
+import { writeLink, type LinkProblem } from "./state/url.ts";
 import { applyPalette, onSystemTheme, paletteOf, systemTheme } from "./styles/theme.ts";
 import { Banner } from "./views/shell/banner.tsx";
 import { DropTarget } from "./views/shell/drop-target.tsx";
@@ -46,7 +46,8 @@ export function App({ services }: { services: Services }) {
     store, panes, capture, overlay, openOverlay: setOverlay,
     pickFolder: () => pickFolder(open),
     pickZip: () => pickZip(open),
-    share: () => void navigator.clipboard.writeText(location.href).then(
+    // The address bar follows the view after a pause; the link is of now.
+    share: () => void navigator.clipboard.writeText(new URL(`#${writeLink(store.get())}`, location.href).href).then(
       () => setNotice("Link copied"),
       () => setNotice("The browser refused the clipboard; copy the address bar"),
     ),

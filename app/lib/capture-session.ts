@@ -1,4 +1,4 @@
-import { useCallback, useEffect, useMemo, useState } from "react";
+import { useCallback, useEffect, useMemo, useRef, useState } from "react";
 import type { Capture } from "../../data/reader/capture-types.ts";
 import { fitView } from "../state/fit.ts";
 import type { ViewStore } from "../state/store.ts";
@@ -26,6 +26,7 @@ export interface CaptureSession {
 export function useCaptureSession(store: ViewStore, onProblems: (problems: LinkProblem[]) => void): CaptureSession {
   const [origin, setOrigin] = useState<CaptureOrigin | null>(originOfLink);
   const [listed, setListed] = useState<readonly ListedCapture[] | null>(null);
+  const search = useRef(location.search);
   const [failure, setFailure] = useState<unknown>(null);
 
   useEffect(() => {
@@ -40,7 +41,12 @@ export function useCaptureSession(store: ViewStore, onProblems: (problems: LinkP
   }, []);
 
   useEffect(() => {
-    const follow = (): void => setOrigin(originOfLink());
+    // A step that changes only the view (the part after "#") keeps what is open: dropped files are in no link.
+    const follow = (): void => {
+      if (location.search === search.current) return;
+      search.current = location.search;
+      setOrigin(originOfLink());
+    };
     addEventListener("popstate", follow);
     return () => removeEventListener("popstate", follow);
   }, []);
@@ -67,8 +73,9 @@ export function useCaptureSession(store: ViewStore, onProblems: (problems: LinkP
     // Another capture starts with its own first view; what is not about a capture stays.
     const { theme, rail } = store.get();
     store.reset({ ...DEFAULT_VIEW, theme, rail });
-    const search = next.kind === "url" ? `?src=${encodeURIComponent(next.url).replaceAll("%2F", "/")}` : "";
-    history.pushState(null, "", `${location.pathname}${search}`);
+    const query = next.kind === "url" ? `?src=${encodeURIComponent(next.url).replaceAll("%2F", "/")}` : "";
+    history.pushState(null, "", `${location.pathname}${query}`);
+    search.current = location.search;
     setOrigin(next);
   }, [store]);
 

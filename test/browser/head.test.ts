@@ -53,7 +53,7 @@ it("zooms from the whole sequence to single pairs; the badge follows, the DOM st
     for (let i = 0; i < 12; i++) await page.mouse.wheel(0, -300);
     await page.waitForFunction(() => document.querySelector("[data-testid=badge]")?.textContent === "exact");
     expect(await page.evaluate(() => document.querySelectorAll("*").length)).toBeLessThan(3000);
-    expect(page.url()).toContain("window=");
+    await page.waitForFunction(() => location.hash.includes("window="), undefined, { timeout: 2000 });
     await page.keyboard.press("0");
     await page.waitForFunction(() => document.querySelector("[data-testid=badge]")?.textContent === "pooled 2 × 2 mean, from q and k");
     await page.keyboard.press("p");

@@ -19,10 +19,11 @@ export function drawMarginals(pen: Pen, scene: PlotScene): void {
   const { layout: l, window, palette, marginals, axes, rowMarginal } = scene;
   const spec = ROW_MARGINALS[rowMarginal];
   const right = rowStripLeft(l), bottom = diagonalTop(l);
+  const pooled = window.span > l.side;
   const small = { fill: palette.secondary, size: 10 } as const;
   const label = (y: number, name: string, axis: MarginalAxis | undefined) => {
     pen.text(l.left - 10, y, name, { fill: palette.text, anchor: "end" });
-    pen.text(l.left - 10, y + 14, "Σ p, max per px", { ...small, anchor: "end" });
+    pen.text(l.left - 10, y + 14, pooled ? "Σ p, max per px" : "Σ p", { ...small, anchor: "end" });
     if (axis !== undefined) pen.text(l.left - 10, y + 27, `log ${tickText(axis.low)} – ${tickText(axis.high)}`, { ...small, anchor: "end" });
   };
 
@@ -32,7 +33,7 @@ export function drawMarginals(pen: Pen, scene: PlotScene): void {
   label(l.top - 43, "column mass", axes?.column);
   label(bottom + 8, "diagonal mass", axes?.diagonal);
   pen.text(right, l.top - 43, spec.label, { fill: palette.text });
-  pen.text(right, l.top - 29, `${spec.unit}, max/px`, small);
+  pen.text(right, l.top - 29, pooled ? `${spec.unit}, max/px` : spec.unit, small);
   if (marginals === null || axes === null) return;
 
   const column = poolToPixels(marginals.column, window.key, window.span, l.side, "max");

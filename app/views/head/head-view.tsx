@@ -159,7 +159,7 @@ export function HeadView({ capture }: { capture: Capture }) {
               onMove={(to) => controller.current?.goTo(to)} onMoved={() => controller.current?.settle()} />}
             <WindowText live={live} total={total} onFit={() => store.set({ window: null })} />
           </div>
-          <h2>This head</h2>
+          <h2>This head, means over prompt rows</h2>
           <HeadStatistics capture={capture} layer={layer} head={head} />
         </aside>
       </div>

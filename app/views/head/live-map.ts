@@ -1,4 +1,5 @@
 import { useSyncExternalStore } from "react";
+import { busy } from "../../lib/idle.ts";
 import type { MapWindow } from "../../tiles/geometry.ts";
 import type { MapStatus } from "../../tiles/status.ts";
 
@@ -29,7 +30,10 @@ export class LiveMap {
 
   set(change: Partial<LiveState>): void {
     this.state = { ...this.state, ...change };
-    this.timer ??= setTimeout(() => {
+    if (this.timer !== undefined) return;
+    const end = busy.begin();
+    this.timer = setTimeout(() => {
+      end();
       this.timer = undefined;
       this.shown = this.state;
       for (const listener of this.listeners) listener();

@@ -72,12 +72,18 @@ export class MapController {
         this.request();
         this.callbacks.settled(this.window);
       });
+    addEventListener("keydown", this.beforeKey, true);
     this.hit.call(this.zoom)
       // While dragging the same pair stays under the pointer; saying so again would only cost the frame time.
       .on("pointermove.cross", (event: PointerEvent) => { if (event.buttons === 0) this.callbacks.hovered(this.pairAt(event)); })
       .on("pointerleave.cross", () => { this.callbacks.hovered(null); })
       .on("click.pin", (event: PointerEvent) => { const pair = this.pairAt(event); if (pair !== null) this.callbacks.clicked(pair); });
   }
+
+  /** View state may still wait for the end of a wheel's turn; a key goes on from what is on screen. */
+  private readonly beforeKey = (): void => {
+    if (this.moving) this.settle();
+  };
 
   /** Takes what React knows; a window that differs from the one on screen moves the map. */
   update(props: MapProps): void {
@@ -130,6 +136,7 @@ export class MapController {
 
   destroy(): void {
     cancelAnimationFrame(this.frame);
+    removeEventListener("keydown", this.beforeKey, true);
     this.endWork?.();
     this.endWork = null;
     this.hit.on(".zoom", null).on(".cross", null).on(".pin", null);

@@ -51,9 +51,9 @@ export function ReadoutPanel({ service, layer, head, edge, live, marginals, pinn
       <dt>key</dt><dd><b>{pair === null ? "–" : indexText(pair.key)}</b>{pair !== null && token(pair.key)}</dd>
       <dt>value</dt><dd><b data-testid="value">{text?.value ?? "–"}</b></dd>
       <dd className="head-kind" data-testid="kind">{text?.kind ?? "point at the map"}</dd>
-      <dt>{spec.label}</dt><dd>{number(marginals?.rows[rowMarginal], pair?.query)} <small>{spec.unit}, query</small></dd>
-      <dt>column mass</dt><dd>{number(marginals?.column, pair?.key)} <small>key, all queries</small></dd>
-      <dt>diagonal mass</dt><dd>{number(marginals?.diagonal, distance)} <small>{distance === undefined ? "distance" : `distance ${indexText(distance)}`}</small></dd>
+      <dt>{spec.label}</dt><dd>{number(marginals?.rows[rowMarginal], pair?.query)} {pair !== null && <small>{spec.unit}, query</small>}</dd>
+      <dt>column mass</dt><dd>{number(marginals?.column, pair?.key)} {pair !== null && <small>key, all queries</small>}</dd>
+      <dt>diagonal mass</dt><dd>{number(marginals?.diagonal, distance)} {distance !== undefined && <small>distance {indexText(distance)}</small>}</dd>
       <dd className="head-hint">{pinned === null ? "click pins the pair" : "pinned; Esc releases"}</dd>
     </dl>
   );

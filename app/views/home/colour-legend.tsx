@@ -19,12 +19,12 @@ export function ColourLegend({ overview }: { overview: Overview }) {
   );
   return (
     <div className="legend" aria-label={`Colours from ${low} to ${high}`}>
-      <span>{thumbs ? `p, ${colour.scale}` : metric.label}</span>
-      <span className="num">{low === 0 ? "0" : short(low)}</span>
+      <span title="Decoded rows are on the map">{thumbs ? `p of prompt rows, ${colour.scale}` : metric.label}</span>
+      <span className="num">{low === 0 ? "0" : shortNumber(low)}</span>
       <span className="ramp" style={{ background: gradient }} />
-      <span className="num">{short(high)}{thumbs || metric.unit === "" ? "" : ` ${metric.unit}`}</span>
+      <span className="num">{shortNumber(high)}{thumbs || metric.unit === "" ? "" : ` ${metric.unit}`}</span>
     </div>
   );
 }
 
-const short = (value: number): string => (value === 1 ? "1" : value < 1e-3 ? value.toExponential(0).replace("e+", "e") : number(value));
+export const shortNumber = (value: number): string => (value === 1 ? "1" : value < 1e-3 ? value.toExponential(0).replace("e+", "e") : number(value));

@@ -1,14 +1,19 @@
 import { usePane, type FigureSpec } from "../../figure/pane.ts";
 import { csvRow } from "../../lib/format.ts";
 import { rowOfHead } from "../../lib/overview.ts";
-import { STATISTICS } from "../../lib/statistics.ts";
+import { STATISTICS, statisticRange } from "../../lib/statistics.ts";
 import { FIGURE_FONT, FIGURE_FONT_SIZE } from "../../marks/palette.ts";
 import { context2d } from "../../marks/pixels.ts";
 import { set, type Group } from "../../marks/attributes.ts";
 import { select } from "d3-selection";
+import { cssColour } from "../../marks/colour.ts";
+import { shortNumber } from "./colour-legend.tsx";
 import { drawCells, rankText, type GridPicture } from "./draw-grid.ts";
 
 const MARGIN = 12;
+/** Height of the colour legend below the grid; least width it needs. */
+const LEGEND = 34, LEGEND_WIDTH = 280;
+const RAMP = { width: 110, height: 10, steps: 55 } as const;
 
 /** The grid of heads as it is on screen can be exported. */
 export function useGridPane(picture: GridPicture): void {
@@ -22,7 +27,7 @@ export function useGridPane(picture: GridPicture): void {
 export function gridFigure(picture: GridPicture): FigureSpec {
   const { layout, palette, metric, atlas, overview } = picture;
   return {
-    width: layout.width + 2 * MARGIN, height: layout.height + 2 * MARGIN, theme: palette.name,
+    width: Math.max(layout.width, LEGEND_WIDTH) + 2 * MARGIN, height: layout.height + 2 * MARGIN + LEGEND, theme: palette.name,
     title: `${overview.layers} layers x ${overview.heads} heads${atlas === null ? `, ${metric.label}` : ""}`,
     draw: (g) => {
       const root: Group = select(g).append("g").attr("transform", `translate(${MARGIN},${MARGIN})`);
@@ -38,8 +43,21 @@ export function gridFigure(picture: GridPicture): FigureSpec {
         set(root.append("text"), { x, y, fill: palette.secondary, ...font }).text(name);
         set(root.append("text"), { x, y: y + 13, fill: palette.text, ...font }).text(value);
       }
+      drawLegend(root.append("g").attr("transform", `translate(0,${layout.height + 16})`), picture);
     },
   };
+}
+
+/** What the colours mean, with the ends of the range. */
+function drawLegend(root: Group, { palette, atlas, metric, colour, overview }: GridPicture): void {
+  const [low, high] = atlas === null ? statisticRange(metric, overview.statistics) : [colour.low, colour.high];
+  const font = { "font-family": FIGURE_FONT, "font-size": FIGURE_FONT_SIZE, fill: palette.secondary, y: 9 };
+  const step = RAMP.width / RAMP.steps;
+  for (let i = 0; i < RAMP.steps; i++) {
+    set(root.append("rect"), { x: i * step, y: 0, width: step + 0.5, height: RAMP.height, fill: cssColour(i / (RAMP.steps - 1), colour.map, palette.name) });
+  }
+  const name = atlas === null ? `${metric.label.toLowerCase()}${metric.unit === "" ? "" : `, ${metric.unit}`}` : `attention probability, ${atlas.pooling}, prompt rows, ${colour.scale}`;
+  set(root.append("text"), { x: RAMP.width + 8, ...font }).text(`${low === 0 ? "0" : shortNumber(low)} to ${shortNumber(high)}   ${name}`);
 }
 
 /** Cells at two pixels a CSS pixel; browsers limit canvases to about 16,384 a side. */

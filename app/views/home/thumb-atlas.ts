@@ -11,6 +11,7 @@ import type { ThemeName } from "../../marks/palette.ts";
  */
 export interface ThumbAtlas {
   canvas: HTMLCanvasElement;
+  pooling: "mean" | "max";
   /** Corner of the thumbnail of a row of the thumbs table, and the cells a side that hold something. */
   at(row: number): { x: number; y: number; side: number };
 }
@@ -38,7 +39,7 @@ export function buildAtlas(thumbs: ThumbColumns, promptTokens: number, pooling: 
     }
   }
   context2d(canvas).putImageData(image, 0, 0);
-  return { canvas, at: (row) => ({ x: (row % ACROSS) * edge, y: Math.floor(row / ACROSS) * edge, side: thumbSide({ thumbs, promptTokens }, row) }) };
+  return { canvas, pooling, at: (row) => ({ x: (row % ACROSS) * edge, y: Math.floor(row / ACROSS) * edge, side: thumbSide({ thumbs, promptTokens }, row) }) };
 }
 
 /** Steps of colour; more than 8 bits a channel can tell apart on one map. */

@@ -76,7 +76,7 @@ function KvPanels({ data, kvHead, total, size, token, onToken, onKvHead }: {
       <TokenReadout plot={plot} token={token} />
       <div className="kv-row">
         <TokenPlotPanel plot={plot} total={total} token={token} onToken={onToken} />
-        <HistogramPanel data={data} kvHead={kvHead} token={token} width={HISTOGRAM_WIDTH} height={Math.min(height, 440)} />
+        <HistogramPanel data={data} kvHead={kvHead} token={token} width={HISTOGRAM_WIDTH} height={Math.min(height, 720)} />
       </div>
       {data.channels !== null && <ChannelPanel data={data} channels={data.channels} kvHead={kvHead} width={size.width - 2 * PAD} onKvHead={onKvHead} />}
     </>

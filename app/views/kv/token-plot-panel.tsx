@@ -3,7 +3,7 @@ import { usePane } from "../../figure/pane.ts";
 import { useStore } from "../../state/store.ts";
 import { Mark } from "../shell/mark.tsx";
 import { seriesCsv } from "./kv-csv.ts";
-import { drawCursor, drawTokenPlots, layoutTokenPlots, LEFT, RIGHT, type TokenPlotProps } from "./token-plots.ts";
+import { drawCursor, drawTokenFigure, drawTokenPlots, FIGURE_HEAD, layoutTokenPlots, LEFT, RIGHT, type TokenPlotProps } from "./token-plots.ts";
 import { panRange, zoomRange } from "./token-window.ts";
 
 /** Norms and LagKV statistics by token. Wheel zooms, drag moves, double click shows all. */
@@ -23,7 +23,7 @@ export function TokenPlotPanel({ plot, total, token, onToken }: {
 
   usePane({
     id: "kv-tokens", title: "Norms and LagKV statistics by token",
-    toFigure: () => Promise.resolve({ width, height, theme: palette.name, title: `Layer ${data.layer}, kv head ${plot.kvHead}: norms and LagKV statistics by token`, draw: (g) => drawTokenPlots(g, plot) }),
+    toFigure: () => Promise.resolve({ width, height: height + FIGURE_HEAD, theme: palette.name, title: `Layer ${data.layer}, kv head ${plot.kvHead}: norms and LagKV statistics by token`, draw: (g) => drawTokenFigure(g, plot) }),
     toCsv: () => Promise.resolve(seriesCsv(data, { begin, end })),
   });
 

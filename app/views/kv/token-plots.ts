@@ -24,7 +24,7 @@ export interface TokenPlotProps {
 }
 
 export const LEFT = 48;
-export const RIGHT = 12;
+export const RIGHT = 20;
 const TOP = 20;
 const GAP = 22;
 /** Below the last plot: axis, needles, and token texts once a token is wide enough. */
@@ -89,6 +89,27 @@ export function drawTokenPlots(g: SVGGElement, props: TokenPlotProps): void {
     palette, side: "bottom", scale: x, integer: true, ticks: Math.max(3, Math.floor(width / 110)), format: (value) => value.toLocaleString("en"),
   });
   drawTokens(part(g, "tokens"), props, x, bottom, showsText);
+}
+
+/** Height of what a figure has above the plots. */
+export const FIGURE_HEAD = 28;
+
+/** The plots under a line that says what they are and which line is which: on screen the page around them says so. */
+export function drawTokenFigure(g: SVGGElement, props: TokenPlotProps): void {
+  const { palette, data, kvHead, width } = props;
+  drawTokenPlots(translate(part(g, "plots"), 0, FIGURE_HEAD), props);
+  const head = select(part(g, "head"));
+  const text = (x: number, anchor: string, fill: string, content: string) =>
+    head.append("text").attr("x", round(x)).attr("y", 18).attr("text-anchor", anchor).attr("fill", fill).text(content);
+  text(LEFT, "start", palette.text, `KV cache, layer ${data.layer}; ${resolutionText(props)}`);
+  const keys = [[`kv head ${kvHead}`, palette.series], ...(data.heads.length > 1 ? [[data.heads.length > 2 ? "other kv heads" : `kv head ${1 - kvHead}`, palette.muted]] : [])] as [string, string][];
+  let right = width - RIGHT;
+  for (const [name, stroke] of keys.toReversed()) {
+    text(right, "end", palette.secondary, name);
+    right -= name.length * CHARACTER + 6;
+    head.append("line").attr("x1", round(right - 16)).attr("x2", round(right)).attr("y1", 14.5).attr("y2", 14.5).attr("stroke", stroke).attr("stroke-width", 1.5);
+    right -= 28;
+  }
 }
 
 /** Needles as bars under the axis with a faint band through the plots; where question and decode begin. */

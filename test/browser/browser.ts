@@ -1,0 +1,42 @@
+import path from "node:path";
+import { chromium, type Browser, type Page } from "playwright-core";
+import { serveViewer, type ServedFiles } from "./shell-server.ts";
+
+/** Plain JavaScript, because it also runs before anything is installed; typed here. */
+const { chromiumFlags, findChromium } = (await import(new URL("../../scripts/chromium.mjs", import.meta.url).href)) as {
+  chromiumFlags: string[];
+  findChromium(): Promise<{ path: string | null; advice?: string }>;
+};
+
+export interface Viewer {
+  browser: Browser;
+  url: string;
+  /** A page of the built viewer at an address below it, once it stands still. */
+  open(at: string): Promise<Page>;
+  close(): Promise<void>;
+}
+
+/** The built viewer with captures from memory, in headless Chromium. */
+export async function startViewer(files: ServedFiles): Promise<Viewer> {
+  const { path: executablePath, advice } = await findChromium();
+  if (executablePath === null) throw new Error(advice);
+  const browser = await chromium.launch({ executablePath, args: chromiumFlags });
+  const server = await serveViewer(path.resolve("dist/app"), files, []);
+  return {
+    browser, url: server.url,
+    open: async (at) => {
+      const page = await browser.newPage({ viewport: { width: 1280, height: 800 }, colorScheme: "light", acceptDownloads: true });
+      await page.goto(server.url + at);
+      await page.waitForFunction(() => window.whenIdle !== undefined);
+      await settled(page);
+      return page;
+    },
+    close: async () => {
+      await browser.close();
+      await server.close();
+    },
+  };
+}
+
+/** Resolves when everything in sight is drawn. */
+export const settled = (page: Page): Promise<void> => page.evaluate(() => window.whenIdle?.());
