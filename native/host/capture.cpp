@@ -1,5 +1,6 @@
 #include "host/capture.h"
 
+#include "host/buffer.h"
 #include "host/decode.h"
 #include "host/machine.h"
 #include "host/prefill.h"
@@ -7,6 +8,26 @@
 
 namespace attnscope {
 namespace {
+
+/// Bytes that a run holds at once and that grow with the tokens; the reduction's groups come on top (layer_reduction.cpp).
+std::uint64_t working_bytes(const Plan& plan) {
+  const ModelPlan& m = plan.model;
+  const std::uint64_t prompt = plan.prompt_tokens(), total = plan.total_tokens(), steps = plan.decode_steps;
+  const std::uint64_t query_width = std::uint64_t(m.heads) * m.head_dim, kv_width = std::uint64_t(m.kv_heads) * m.head_dim;
+  const std::uint64_t cached_layers = steps > 0 ? m.layers : 1;
+  const std::uint64_t prompt_rows = prompt * (m.hidden_size + 2 * query_width + m.heads) * 4;
+  const std::uint64_t decode_rows = steps * m.layers * (query_width + m.heads) * 4;
+  const std::uint64_t cache = cached_layers * total * kv_width * (2 * size_of(plan.vectors) + 4);  // keys, values, key panels
+  const std::uint64_t expanded = plan.vectors == DType::f32 ? 0 : 2 * total * kv_width * 4;
+  return prompt_rows + decode_rows + cache + expanded;
+}
+
+/// Small allocations are not checked one by one (without exceptions a failed one ends the process), so what the run will need
+/// is asked for in one piece and given back: a plan that cannot fit is refused before any work.
+Status check_memory(const Plan& plan) {
+  auto trial = Buffer<std::uint8_t>::allocate(working_bytes(plan), "the run's activations and KV cache");
+  return trial ? success() : Status(trial.error());
+}
 
 Status run_layers(RunContext& run, Cancellation& cancellation, CaptureSummary& summary) {
   PrefillResult prompt;
@@ -24,6 +45,7 @@ Status run_layers(RunContext& run, Cancellation& cancellation, CaptureSummary& s
 
 Result<CaptureSummary> run_capture(const Plan& plan, CaptureSink& sink, Cancellation& cancellation) {
   ATTNSCOPE_TRY(validate(plan));
+  ATTNSCOPE_TRY(check_memory(plan));
   CaptureSummary summary;
   PhaseClock clock;
   ProgressReporter progress(sink);
