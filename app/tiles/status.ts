@@ -72,8 +72,9 @@ const size = (cell: number): string => `${cell} × ${cell}`;
 export function badgeText(status: MapStatus, pooling: Pooling): string {
   if (status.showing !== null) return status.showing !== "nothing" ? `showing ${size(status.showing)}, ${size(status.cell)} on its way` : "reading the first tile";
   if (status.cell >= status.base) {
+    if (status.captured === "none") return "not captured here";
     const text = status.base === 1 && status.cell === 1 ? "exact, stored" : `pooled ${size(status.cell)} ${pooling}, stored`;
-    const nothing = status.captured === "all" ? "" : status.captured === "none" ? "; not captured here" : "; partly not captured";
+    const nothing = status.captured === "all" ? "" : "; partly not captured";
     return status.storedOnly ? `${text}; q and k not captured${nothing}` : text + nothing;
   }
   const fine = status.cell === 1 ? "exact" : `pooled ${size(status.cell)} ${pooling}, from q and k`;

@@ -1,4 +1,3 @@
-import { existsSync } from "node:fs";
 import { readFile, readdir } from "node:fs/promises";
 import path from "node:path";
 import type { Page } from "playwright-core";
@@ -16,7 +15,6 @@ let viewer: Viewer, files: Map<string, Uint8Array>;
 const replay = syntheticCapture({ tokens: 200, layers: 2, heads: 1, kvHeads: 1, headDim: 8, tileEdge: 64, cell: () => 4, level: "overview" });
 
 beforeAll(async () => {
-  expect(existsSync(SAMPLE)).toBe(true);
   const names = (await readdir(SAMPLE, { recursive: true, withFileTypes: true })).filter((entry) => entry.isFile())
     .map((entry) => path.relative(SAMPLE, path.join(entry.parentPath, entry.name)));
   files = new Map(await Promise.all(names.map(async (name) => [name, await readFile(path.join(SAMPLE, name))] as const)));
@@ -87,7 +85,10 @@ it("zero, masked and not captured are three looks on the painted map", async () 
   const manifest = JSON.parse(new TextDecoder().decode(partial.get("manifest.json"))) as { status: string; layersDone: { prefill: number }; files: { layer: number | null; path: string }[] };
   manifest.status = "partial";
   manifest.layersDone.prefill = 1;
-  manifest.files = manifest.files.filter((entry) => entry.layer === 0 || (entry.layer === null && !/^(heads|thumbs)/.test(entry.path)));
+  const closed = (entry: { layer: number | null; path: string }): boolean => entry.layer === 0 || (entry.layer === null && !/^(heads|thumbs)/.test(entry.path));
+  manifest.files = manifest.files.filter(closed);
+  const journal = new TextDecoder().decode(partial.get("journal.jsonl")).split("\n").filter((line) => line !== "" && closed(JSON.parse(line) as { layer: number | null; path: string }));
+  partial.set("journal.jsonl", new TextEncoder().encode(`${journal.join("\n")}\n`));
   partial.set("manifest.json", new TextEncoder().encode(JSON.stringify(manifest)));
   const other = await startViewer(new Map([...partial].map(([name, bytes]) => [`captures/partial/${name}`, bytes] as const)));
   try {

@@ -35,7 +35,7 @@ export function useHeadData(service: TileService | null, layer: number, head: nu
   );
   // The strips of another head must not stand beside this one's map.
   const marginals = loaded.value !== null && loaded.value.layer === layer && loaded.value.head === head ? loaded.value.marginals : null;
-  const axes = useMemo(() => (marginals === null ? null : marginalAxes(marginals, rowMarginal)), [marginals, rowMarginal]);
+  const axes = useMemo(() => (marginals === null || Number.isNaN(marginals.column[0] ?? Number.NaN) ? null : marginalAxes(marginals, rowMarginal)), [marginals, rowMarginal]);
   return { ...(marks.value ?? NO_MARKS), marginals, axes, error: loaded.error ?? marks.error };
 }
 

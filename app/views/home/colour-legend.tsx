@@ -19,7 +19,7 @@ export function ColourLegend({ overview }: { overview: Overview }) {
   );
   return (
     <div className="legend" aria-label={`Colours from ${low} to ${high}`}>
-      <span title="Decoded rows are on the map">{thumbs ? `p of prompt rows, ${colour.scale}` : metric.label}</span>
+      <span>{thumbs ? `p, ${colour.scale}` : metric.label}</span>
       <span className="num">{low === 0 ? "0" : shortNumber(low)}</span>
       <span className="ramp" style={{ background: gradient }} />
       <span className="num">{shortNumber(high)}{thumbs || metric.unit === "" ? "" : ` ${metric.unit}`}</span>

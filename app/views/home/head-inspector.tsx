@@ -37,7 +37,7 @@ export function HeadInspector({ capture, overview, onOpen }: { capture: Capture;
           <Thumbnail overview={overview} row={row} />
           <p className="caption">
             {overview.thumbs === null ? "no thumbnails in this capture"
-              : <>queries ↓ keys →, pooled {count(overview.thumbs.cell[row] as number)} × {count(overview.thumbs.cell[row] as number)} tokens</>}
+              : <>queries ↓ keys →, prompt rows, pooled {count(overview.thumbs.cell[row] as number)} × {count(overview.thumbs.cell[row] as number)} tokens</>}
           </p>
           <table className="statistics">
             <thead><tr><th>Statistic</th><th>All heads</th><th className="num">This head</th></tr></thead>

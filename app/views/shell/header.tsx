@@ -64,8 +64,8 @@ function Facts({ capture }: { capture: Capture }) {
       </span>
       {model.demo && <span className="tag" title="A small model trained for this project; no claim about real models rests on it.">demo model</span>}
       {status !== "complete" && (
-        <span className="tag warn" title={`Layers finished: ${layersDone.prefill} of ${model.layers}. What is missing is hatched.`}>
-          {status === "running" ? "still running" : "partial"} {layersDone.prefill}/{model.layers}
+        <span className="tag warn" title={`${status === "running" ? "The run goes on or was killed. " : ""}Layers finished: ${layersDone.prefill} of ${model.layers}. What is missing is hatched.`}>
+          {status === "running" ? "unfinished" : "partial"} {layersDone.prefill}/{model.layers}
         </span>
       )}
       {untrained && <span className="tag warn" title={`${count(tokens)} tokens; the model card states ${count(model.trainedContext ?? 0)}.`}>untrained length</span>}
