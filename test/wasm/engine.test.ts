@@ -138,6 +138,29 @@ test("a job survives growth of the memory", async () => {
   expect(firstDifference(job.finish().mean, expected(grid).mean)).toBeNull();
 });
 
+test("memory that runs out is an error with a code, wherever it does, and the engine goes on", async () => {
+  const full = await loadWasmEngine(await readFile(modulePath));
+  const code = "E_WASM_MEMORY", dim = 128, zeros = new Uint16Array(2 ** 20 * dim);
+  const outOf = (work: () => unknown) => {
+    let caught: unknown;
+    try { work(); } catch (error) { caught = error; }
+    expect(caught).toBeInstanceOf(NativeError);
+    expect(caught).toMatchObject({ code });
+  };
+  const cells = { edge: 256, cell: 65536, row0: 0, column0: 0 };
+  outOf(() => full.tile({ ...cells, edge: 16384 }, 1, 0)); // 3 GiB of accumulators
+  outOf(() => full.toFloat32("bf16", new Uint16Array(2 ** 29)));
+  // 512 MiB of stored vectors fit; as floats and panels, in the core, they would take 1.5 GiB more.
+  const job = full.tile(cells, 1, 0), lse = new Float32Array(2 ** 20);
+  const all: VectorBlock = { dtype: "bf16", dim, first: 0, count: 2 ** 20, data: zeros };
+  outOf(() => job.add(all, { ...all, data: zeros.slice() }, lse));
+  job.free();
+  const grid = { edge: 16, cell: 4, row0: 80, column0: 3 }, { q, k, lse: rows, block, expected } = fixture("f16", 0);
+  const next = full.tile(grid, scale, 0);
+  next.add(block(q, 0, tokens), block(k, 0, tokens), rows);
+  expect(firstDifference(next.finish().mean, expected(grid).mean)).toBeNull();
+});
+
 test("misuse is refused with a code", async () => {
   const { q, k, lse, block } = fixture("f32", 0);
   const job = engine.tile({ edge: 4, cell: 1, row0: 0, column0: 0 }, scale, 0);

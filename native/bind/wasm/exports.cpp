@@ -25,7 +25,23 @@ struct TileJob {
   std::vector<std::uint32_t> count;
 };
 
-std::size_t cells_of(const TileGrid& grid) { return std::size_t{grid.edge} * grid.edge; }
+std::uint64_t cells_of(const TileGrid& grid) { return std::uint64_t{grid.edge} * grid.edge; }
+
+/// Whether `bytes` more can be had. Without exceptions a failed allocation inside the core would be a trap that leaves
+/// objects half made; nothing else allocates meanwhile, so what is granted in one piece will be granted in parts.
+bool has_room(std::uint64_t bytes) {
+  constexpr std::uint64_t bookkeeping = 64 << 10;
+  if (bytes > 0x7fff0000u - bookkeeping) return false;
+  void* volatile trial = std::malloc(static_cast<std::size_t>(bytes + bookkeeping));  // volatile: else the pair is optimised away
+  const bool granted = trial != nullptr;
+  std::free(trial);
+  return granted;
+}
+
+/// What tile_accumulate allocates at most: both blocks as floats, the keys once more as panels, one block of scores and queries.
+std::uint64_t tile_add_bytes(std::uint64_t queries, std::uint64_t keys, std::uint64_t dim) {
+  return 4 * (dim * (queries + 2 * keys + panel_width + query_block) + score_floats + key_block);
+}
 
 }  // namespace
 
@@ -33,18 +49,23 @@ std::size_t cells_of(const TileGrid& grid) { return std::size_t{grid.edge} * gri
 EXPORT(allocate) void* allocate(std::size_t bytes) { return std::malloc(bytes); }
 EXPORT(release) void release(void* p) { std::free(p); }
 
+/// 0 when there is no memory.
 EXPORT(tile_new)
 TileJob* tile_new(std::uint32_t edge, std::uint32_t cell, std::uint32_t row0, std::uint32_t column0, float scale, std::uint32_t window) {
   const TileGrid grid{edge, cell, row0, column0};
-  const std::size_t n = cells_of(grid);
+  if (!has_room(12 * cells_of(grid) + sizeof(TileJob))) return nullptr;
+  const auto n = static_cast<std::size_t>(cells_of(grid));
   return new TileJob{grid, scale, {window}, std::vector<float>(n), std::vector<float>(n), std::vector<std::uint32_t>(n)};
 }
 
+/// False, and nothing added, when there is no memory.
 EXPORT(tile_add)
-void tile_add(TileJob* job, std::uint32_t dtype, const void* q, std::uint32_t first_query, std::uint32_t queries, const void* k,
+bool tile_add(TileJob* job, std::uint32_t dtype, const void* q, std::uint32_t first_query, std::uint32_t queries, const void* k,
               std::uint32_t first_key, std::uint32_t keys, std::uint32_t dim, const float* lse) {
+  if (!has_room(tile_add_bytes(queries, keys, dim))) return false;
   tile_accumulate(job->grid, static_cast<DType>(dtype), q, first_query, queries, k, first_key, keys, dim, {lse, queries}, job->scale,
                   job->visibility, job->mean, job->max, job->count);
+  return true;
 }
 
 EXPORT(tile_finish_job) void tile_finish_job(TileJob* job) { tile_finish(job->mean, job->max, job->count); }
@@ -62,7 +83,7 @@ EXPORT(count_tile)
 void count_tile(std::uint32_t edge, std::uint32_t cell, std::uint32_t row0, std::uint32_t column0, std::uint32_t row_begin,
                 std::uint32_t row_end, std::uint32_t window, std::uint32_t* count) {
   const TileGrid grid{edge, cell, row0, column0};
-  tile_counts(grid, {row_begin, row_end}, {window}, {count, cells_of(grid)});
+  tile_counts(grid, {row_begin, row_end}, {window}, {count, static_cast<std::size_t>(cells_of(grid))});
 }
 
 EXPORT(attention_at)

@@ -1,6 +1,6 @@
 import { NativeError } from "../../engine.ts";
 import type { CoreEngine, DType, TileGrid, TileJob, TileValues, VectorBlock, VectorData } from "../../engine.ts";
-import { LinearMemory } from "./memory.ts";
+import { LinearMemory, outOfMemory } from "./memory.ts";
 import type { CoreExports, Pointer } from "./memory.ts";
 
 /** Where the module is: an address to fetch, its bytes, or a module compiled elsewhere (a worker receives one by message). */
@@ -103,6 +103,7 @@ class WasmTileJob implements TileJob {
     this.#memory = memory;
     this.#cells = grid.edge * grid.edge;
     this.#job = core.tile_new(grid.edge, grid.cell, grid.row0, grid.column0, scale, window);
+    if (this.#job === 0) throw outOfMemory(`a tile of ${this.#cells} cells`);
   }
 
   add(queries: VectorBlock, keys: VectorBlock, lse: Float32Array): void {
@@ -111,12 +112,12 @@ class WasmTileJob implements TileJob {
     checkBlock(keys);
     if (queries.dtype !== keys.dtype || queries.dim !== keys.dim || lse.length !== queries.count)
       throw new NativeError("E_TILE_BLOCK", `Queries (${queries.count} x ${queries.dim} ${queries.dtype}), keys (${keys.dim} ${keys.dtype}) and ${lse.length} LSE values do not fit together; pass blocks of one capture and one LSE a query.`);
-    this.#memory.scope((copy) => {
+    const added = this.#memory.scope((copy) =>
       this.#core.tile_add(
         this.#job, dtypeCode[queries.dtype], this.#resident(queries.data), queries.first, queries.count,
         this.#resident(keys.data), keys.first, keys.count, queries.dim, copy(lse),
-      );
-    });
+      ));
+    if (!added) throw outOfMemory(`${queries.count} queries and ${keys.count} keys`);
   }
 
   finish(): TileValues {

@@ -13,7 +13,7 @@ export interface CoreExports {
   tile_add(
     job: Pointer, dtype: number, q: Pointer, firstQuery: number, queries: number,
     k: Pointer, firstKey: number, keys: number, dim: number, lse: Pointer,
-  ): void;
+  ): number;
   tile_finish_job(job: Pointer): void;
   tile_mean(job: Pointer): Pointer;
   tile_max(job: Pointer): Pointer;
@@ -27,6 +27,10 @@ export interface CoreExports {
 
 type Numbers = Float32Array | Uint32Array | Uint16Array;
 
+export function outOfMemory(what: string): NativeError {
+  return new NativeError("E_WASM_MEMORY", `WebAssembly memory has no room for ${what}; close other captures or view a smaller region.`);
+}
+
 /** Copies in and out of linear memory. No view outlives a call: growing the memory detaches its buffer. */
 export class LinearMemory {
   readonly #core: CoreExports;
@@ -37,7 +41,7 @@ export class LinearMemory {
 
   reserve(bytes: number): Pointer {
     const pointer = this.#core.allocate(Math.max(bytes, 1)) >>> 0;
-    if (pointer === 0) throw new NativeError("E_WASM_MEMORY", `WebAssembly memory has no room for ${bytes} more bytes; close other captures or view a smaller region.`);
+    if (pointer === 0) throw outOfMemory(`${bytes} more bytes`);
     return pointer;
   }
 
