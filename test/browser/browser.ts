@@ -1,5 +1,5 @@
 import path from "node:path";
-import { chromium, type Browser, type Page } from "playwright-core";
+import { chromium, type Page } from "playwright-core";
 import { serveViewer, type ServedFiles } from "./shell-server.ts";
 
 /** Plain JavaScript, because it also runs before anything is installed; typed here. */
@@ -9,10 +9,11 @@ const { chromiumFlags, findChromium } = (await import(new URL("../../scripts/chr
 };
 
 export interface Viewer {
-  browser: Browser;
   url: string;
   /** A page of the built viewer at an address below it, once it stands still. */
   open(at: string): Promise<Page>;
+  /** The same, with the hosts it asked for anything. */
+  visit(at: string): Promise<{ page: Page; hosts: ReadonlySet<string> }>;
   close(): Promise<void>;
 }
 
@@ -22,15 +23,20 @@ export async function startViewer(files: ServedFiles): Promise<Viewer> {
   if (executablePath === null) throw new Error(advice);
   const browser = await chromium.launch({ executablePath, args: chromiumFlags });
   const server = await serveViewer(path.resolve("dist/app"), files, []);
+  const visit: Viewer["visit"] = async (at) => {
+    const page = await browser.newPage({ viewport: { width: 1280, height: 800 }, colorScheme: "light", acceptDownloads: true });
+    const hosts = new Set<string>();
+    page.on("request", (request) => {
+      const { protocol, origin } = new URL(request.url());
+      if (protocol.startsWith("http")) hosts.add(origin);
+    });
+    await page.goto(server.url + at);
+    await page.waitForFunction(() => window.whenIdle !== undefined);
+    await settled(page);
+    return { page, hosts };
+  };
   return {
-    browser, url: server.url,
-    open: async (at) => {
-      const page = await browser.newPage({ viewport: { width: 1280, height: 800 }, colorScheme: "light", acceptDownloads: true });
-      await page.goto(server.url + at);
-      await page.waitForFunction(() => window.whenIdle !== undefined);
-      await settled(page);
-      return page;
-    },
+    url: server.url, visit, open: async (at) => (await visit(at)).page,
     close: async () => {
       await browser.close();
       await server.close();

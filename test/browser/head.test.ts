@@ -1,13 +1,7 @@
-import path from "node:path";
-import { chromium, type Browser, type Page } from "playwright-core";
+import type { Page } from "playwright-core";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { syntheticCapture } from "../data/synthetic.ts";
-import { serveViewer } from "./shell-server.ts";
-
-const { chromiumFlags, findChromium } = (await import(new URL("../../scripts/chromium.mjs", import.meta.url).href)) as {
-  chromiumFlags: string[];
-  findChromium(): Promise<{ path: string | null; advice?: string }>;
-};
+import { settled, startViewer, type Viewer } from "./browser.ts";
 
 const full = syntheticCapture({ tokens: 700, layers: 1, heads: 2, kvHeads: 1, headDim: 16, decode: 6, tileEdge: 64, cell: () => 4 });
 const overview = syntheticCapture({ tokens: 300, layers: 1, heads: 2, kvHeads: 1, headDim: 16, tileEdge: 64, cell: () => 4, level: "overview" });
@@ -16,27 +10,17 @@ const files = new Map([
   ...[...overview.store.files].map(([name, bytes]) => [`captures/overview/${name}`, bytes] as const),
 ]);
 
-let browser: Browser, server: Awaited<ReturnType<typeof serveViewer>>;
-beforeAll(async () => {
-  const { path: executablePath, advice } = await findChromium();
-  if (executablePath === null) throw new Error(advice);
-  browser = await chromium.launch({ executablePath, args: chromiumFlags });
-  server = await serveViewer(path.resolve("dist/app"), files, []);
-});
-afterAll(async () => {
-  await browser?.close();
-  await server?.close();
-});
+let viewer: Viewer;
+beforeAll(async () => { viewer = await startViewer(files); });
+afterAll(() => viewer?.close());
 
-const settled = (page: Page): Promise<void> => page.evaluate(() => window.whenIdle?.());
 const badge = (page: Page) => page.locator("[data-testid=badge]").textContent();
 
 async function open(name: string, hash: string, look: (page: Page) => Promise<void>): Promise<void> {
-  const page = await browser.newPage({ viewport: { width: 1280, height: 800 }, colorScheme: "light" });
+  const page = await viewer.open(`?src=captures/${name}#v=1&page=head${hash}`);
   const errors: string[] = [];
   page.on("pageerror", (error) => errors.push(error.message));
   try {
-    await page.goto(`${server.url}?src=captures/${name}#v=1&page=head${hash}`);
     await page.locator(".head-hit").waitFor();
     await settled(page);
     await look(page);
@@ -73,7 +57,7 @@ it("the readout of an exact pair equals the fp64 reference from the stored vecto
     expect(k).toBe(key);
     expect(await page.locator("[data-testid=kind]").textContent()).toBe("exact, this pair");
     const { p, first } = full.model.row(0, 1, q);
-    expect(Math.abs(value / p[k - first]! - 1)).toBeLessThan(1e-4);
+    expect(Math.abs(value / p[k - first]! - 1)).toBeLessThan(1e-5);
     await page.mouse.down();
     await page.mouse.up();
     await page.mouse.move(box.x + 5, box.y + 5);

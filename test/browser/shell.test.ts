@@ -2,16 +2,10 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { zipSync } from "fflate";
-import { chromium, type Browser, type Page } from "playwright-core";
+import type { Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { syntheticCapture } from "../data/synthetic.ts";
-import { serveViewer } from "./shell-server.ts";
-
-/** Plain JavaScript, because it also runs before anything is installed; typed here. */
-const { chromiumFlags, findChromium } = (await import(new URL("../../scripts/chromium.mjs", import.meta.url).href)) as {
-  chromiumFlags: string[];
-  findChromium(): Promise<{ path: string | null; advice?: string }>;
-};
+import { startViewer, type Viewer } from "./browser.ts";
 
 const small = syntheticCapture({ tokens: 200, layers: 3, heads: 4, kvHeads: 2, headDim: 16, decode: 4, cell: () => 4 });
 const wide = syntheticCapture({ tokens: 33, layers: 32, heads: 32, kvHeads: 8, headDim: 4, cell: () => 2, level: "overview" });
@@ -22,42 +16,28 @@ const files = new Map<string, Uint8Array>([
   ["captures/small.zip", zipped], ["captures/page/manifest.json", Buffer.from("<html>not json</html>")], ["captures/empty/manifest.json", new Uint8Array(0)],
 ]);
 
-let browser: Browser;
-let server: Awaited<ReturnType<typeof serveViewer>>;
+let viewer: Viewer;
 const temporary = mkdtempSync(path.join(tmpdir(), "attnscope-shell-"));
 const zipFile = path.join(temporary, "small.zip");
 
 beforeAll(async () => {
   writeFileSync(zipFile, zipped);
-  const { path: executablePath, advice } = await findChromium();
-  if (executablePath === null) throw new Error(advice);
-  browser = await chromium.launch({ executablePath, args: chromiumFlags });
-  server = await serveViewer(path.resolve("dist/app"), files, []);
+  viewer = await startViewer(files);
 });
 afterAll(async () => {
-  await browser?.close();
-  await server?.close();
+  await viewer?.close();
   rmSync(temporary, { recursive: true });
 });
 
-async function open(at: string, look: (page: Page, hosts: Set<string>) => Promise<void>): Promise<void> {
-  const page = await browser.newPage({ viewport: { width: 1280, height: 800 }, colorScheme: "light", acceptDownloads: true });
-  const hosts = new Set<string>();
-  page.on("request", (request) => {
-    const url = new URL(request.url());
-    if (url.protocol.startsWith("http")) hosts.add(url.origin);
-  });
+async function open(at: string, look: (page: Page, hosts: ReadonlySet<string>) => Promise<void>): Promise<void> {
+  const { page, hosts } = await viewer.visit(at);
   try {
-    await page.goto(server.url + at);
-    await page.waitForFunction(() => window.whenIdle !== undefined);
-    await settled(page);
     await look(page, hosts);
   } finally {
     await page.close();
   }
 }
 
-const settled = (page: Page): Promise<void> => page.evaluate(() => window.whenIdle?.());
 const grid = '[data-testid="head-grid"]';
 
 async function saved(page: Page): Promise<string> {
@@ -70,7 +50,7 @@ describe("opening", () => {
     await open(at, async (page, hosts) => {
       expect(await page.locator(grid).getAttribute("aria-rowcount")).toBe("3");
       expect(await page.locator("header").innerText()).toContain("Llama 3L 4H/2 · 204 tok");
-      expect([...hosts]).toEqual([new URL(server.url).origin]);
+      expect([...hosts]).toEqual([new URL(viewer.url).origin]);
     });
   });
 
