@@ -28,7 +28,7 @@ export interface TokenizedPrompt {
  * hold at most `limit` tokens; a needle is kept whole or falls out, and its label is reported.
  */
 export function tokenizePrompt(prompt: Prompt, tokenizer: TextTokenizer, limit?: number): TokenizedPrompt {
-  const whole = encode(prompt.context, prompt.question, tokenizer);
+  const whole = encode(limit === undefined ? prompt.context : beginning(prompt, tokenizer, limit), prompt.question, tokenizer);
   if (whole.length === 0) throw userError("E_PROMPT_EMPTY", `${prompt.path} yields no token; give it some text.`);
   if (limit === undefined || whole.length <= limit) {
     const warnings = limit !== undefined && whole.length < limit ? [`${prompt.path} has ${formatCount(whole.length)} tokens, fewer than --context ${limit}; nothing was cut`] : [];
@@ -53,6 +53,20 @@ export function tokenizePrompt(prompt: Prompt, tokenizer: TextTokenizer, limit?:
     }
   }
   throw userError("E_PROMPT_CONTEXT", `--context ${limit} leaves no room beside the question; it needs at least ${whole.length - contextTokens.length} tokens.`);
+}
+
+/** Characters tried a token, and tokens that must lie beyond the limit so that a cut is clear of the piece's end. */
+const CHARACTERS_A_TOKEN = 6;
+const SPARE_TOKENS = 64;
+
+/** As much of the context as a cut to `limit` tokens can need: a book is not tokenized for its first pages. */
+function beginning(prompt: Prompt, tokenizer: TextTokenizer, limit: number): string {
+  for (let length = CHARACTERS_A_TOKEN * (limit + SPARE_TOKENS); length < prompt.context.length; length *= 2) {
+    // Never between the two halves of a character.
+    const piece = prompt.context.slice(0, length).replace(/[\uD800-\uDBFF]$/, "");
+    if (encode(piece, "", tokenizer).length > limit + SPARE_TOKENS) return piece;
+  }
+  return prompt.context;
 }
 
 /** Moves a cut that would fall inside a needle to its start. */
