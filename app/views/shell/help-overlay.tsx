@@ -22,7 +22,7 @@ export function HelpOverlay({ onClose }: { onClose: () => void }) {
             <dl>
               {items.map((action) => (
                 <div key={action.id}>
-                  <dt>{action.label}{action.scope !== undefined && <span className="quiet"> {SCOPES[action.scope]}</span>}</dt>
+                  <dt>{action.label}{action.scope !== undefined && SCOPES[action.scope] !== group.toLowerCase() && <span className="quiet"> {SCOPES[action.scope]}</span>}</dt>
                   <dd>{(action.keys ?? []).map((chord) => <Keys key={chord} chord={chord} />)}</dd>
                 </div>
               ))}
