@@ -57,7 +57,11 @@ async function install() {
   console.log("installing packages (once)");
   const { code, output } = await run("npm", ["ci", "--no-audit", "--no-fund", "--loglevel=error"], { quiet: true });
   stopIfInterrupted();
-  if (code !== 0) fail(`E_INSTALL: npm ci ended with status ${code}; check the network and run npm start again.\n${output.trimEnd()}`);
+  if (code !== 0) {
+    // npm goes on with its usage; what went wrong stands first.
+    const reason = output.split("\n").filter((line) => /^npm error +\S/.test(line)).slice(0, 4).join("\n");
+    fail(`E_INSTALL: npm ci ended with status ${code}; check the network and run npm start again.\n${reason || output.trimEnd()}`);
+  }
   console.log(`installed     ${seconds(start)}`);
 }
 

@@ -175,10 +175,3 @@ function summarise(tables: Map<string, TableSummary>, entry: FileEntry): void {
   row.bytes += entry.bytes;
   tables.set(key, row);
 }
-
-/** The summary as lines of text, columns aligned. */
-export function summaryTable(tables: readonly TableSummary[]): string {
-  const rows = [["table", "segment", "files", "rows", "bytes"], ...tables.map((t) => [t.table, t.segment, String(t.files), String(t.rows), String(t.bytes)])];
-  const widths = rows[0]!.map((_, i) => Math.max(...rows.map((row) => row[i]!.length)));
-  return rows.map((row) => row.map((cell, i) => (i < 2 ? cell.padEnd(widths[i]!) : cell.padStart(widths[i]!))).join("  ").trimEnd()).join("\n");
-}
