@@ -28,6 +28,8 @@ export type BarPart = "low" | "high" | "both";
 export function moveRange(range: { low: number; high: number }, part: BarPart, by: number, domain: BarDomain): { low: number; high: number } {
   let low = toBar(range.low, domain), high = toBar(range.high, domain);
   if (part === "both") {
+    // A range narrower than the step (0 to 1 on a bar to 10,000) would round to nothing once it is moved.
+    if (high - low < MIN_STEP) high = low + MIN_STEP;
     const shift = Math.min(1 - high, Math.max(-low, by));
     low += shift;
     high += shift;

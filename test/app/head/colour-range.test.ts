@@ -25,3 +25,8 @@ test("dragging the middle keeps the width, dragging an end keeps the other end",
   expect(toBar(pushed.high, domain) - toBar(pushed.low, domain)).toBeCloseTo(MIN_STEP, 3);
   expect(fromBar(1, barDomain("log", "sum", 4096))).toBe(10_000);
 });
+
+test("a range too narrow for the bar is widened when it is moved, never rounded to nothing", () => {
+  const moved = moveRange({ low: 0, high: 1 }, "both", 0.09995, barDomain("linear", "sum", 4096));
+  expect(moved.high - moved.low).toBeCloseTo(200, 0);
+});
