@@ -15,7 +15,7 @@ std::uint64_t working_bytes(const Plan& plan) {
   const std::uint64_t prompt = plan.prompt_tokens(), total = plan.total_tokens(), steps = plan.decode_steps;
   const std::uint64_t query_width = std::uint64_t(m.heads) * m.head_dim, kv_width = std::uint64_t(m.kv_heads) * m.head_dim;
   const std::uint64_t cached_layers = steps > 0 ? m.layers : 1;
-  const std::uint64_t prompt_rows = prompt * (m.hidden_size + 2 * query_width + m.heads) * 4;
+  const std::uint64_t prompt_rows = prompt * (m.hidden_size + query_width + m.heads) * 4;
   const std::uint64_t decode_rows = steps * m.layers * (query_width + m.heads) * 4;
   const std::uint64_t cache = cached_layers * total * kv_width * (2 * size_of(plan.vectors) + 4);  // keys, values, key panels
   const std::uint64_t expanded = plan.vectors == DType::f32 ? 0 : 2 * total * kv_width * 4;

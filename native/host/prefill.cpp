@@ -14,6 +14,8 @@ namespace {
 /// Rows that go through projections and feed-forward at a time: enough to reuse each converted weight 504 times, few
 /// enough that the temporaries (two feed-forward widths a row) stay small. Two row tasks of the matrix product.
 constexpr std::size_t kBlockRows = 504;
+/// Rows whose attention output is held at a time: four such blocks, 16 tasks of attention a head, which fill many threads.
+constexpr std::size_t kAttentionRows = 4 * kBlockRows;
 
 class Prefill {
  public:
@@ -23,8 +25,11 @@ class Prefill {
     ATTNSCOPE_TRY(allocate());
     {
       PhaseClock::Section section(run_.clock, Work::prefill);
-      run_.model.embed(run_.plan.tokens, hidden());
-      ATTNSCOPE_TRY(check_finite(run_, hidden(), run_.plan.model.layers));
+      ATTNSCOPE_TRY(over_rows(0, tokens_, [&](std::size_t begin, std::size_t count) -> Status {
+        run_.model.embed(std::span(run_.plan.tokens).subspan(begin, count), hidden().slice(begin, count));
+        if (!run_.pool.keep_going(0)) return cancelled();
+        return check_finite(run_, hidden().slice(begin, count), run_.plan.model.layers);
+      }));
     }
     for (std::uint32_t layer = 0; layer < run_.plan.model.layers; ++layer) ATTNSCOPE_TRY(run_layer(layer));
     return finish();
@@ -36,7 +41,7 @@ class Prefill {
     const std::tuple<Buffer<float>*, std::size_t, const char*> wanted[] = {
         {&hidden_, tokens_ * run_.plan.model.hidden_size, "hidden states"},
         {&queries_, tokens_ * width, "queries"},
-        {&attention_, tokens_ * width, "attention output"},
+        {&attention_, std::min(tokens_, kAttentionRows) * width, "attention output"},
         {&lse_, tokens_ * run_.plan.model.heads, "row statistics"}};
     for (auto [buffer, count, purpose] : wanted) {
       auto memory = Buffer<float>::allocate(count, purpose);
@@ -48,7 +53,6 @@ class Prefill {
 
   MutableRows hidden() { return {hidden_.data(), tokens_, run_.plan.model.hidden_size, run_.plan.model.hidden_size}; }
   MutableRows queries() { return {queries_.data(), tokens_, run_.query_width(), run_.query_width()}; }
-  MutableRows attention() { return {attention_.data(), tokens_, run_.query_width(), run_.query_width()}; }
 
   Status run_layer(std::uint32_t layer) {
     const bool recorded = run_.plan.reduce.enabled && !run_.plan.skips(layer);
@@ -61,9 +65,10 @@ class Prefill {
       PhaseClock::Section section(run_.clock, Work::prefill);
       ATTNSCOPE_TRY(finish_queries(run_, layer, queries(), 0));
       keys.refresh(run_, layer, result_.expansions);
-      ATTNSCOPE_TRY(attend(run_, queries(), 0, keys, attention(), lse_.data(), tokens_));
+      if (!run_.pool.keep_going(0)) return cancelled();
+      for (std::size_t begin = 0; begin < tokens_; begin += kAttentionRows)
+        ATTNSCOPE_TRY(attend_and_finish(layer, keys, begin, std::min(kAttentionRows, tokens_ - begin)));
     }
-    ATTNSCOPE_TRY(finish_layer(layer));
     if (recorded) ATTNSCOPE_TRY(record(emitter, keys));
     if (run_.plan.decode_steps > 0) result_.keys.push_back(std::move(keys));
     else run_.cache.release(layer);
@@ -72,7 +77,7 @@ class Prefill {
 
   Status project(std::uint32_t layer) {
     PhaseClock::Section section(run_.clock, Work::prefill);
-    return over_blocks([&](std::size_t begin, std::size_t count) -> Status {
+    return over_rows(0, tokens_, [&](std::size_t begin, std::size_t count) -> Status {
       ATTNSCOPE_TRY(project_block(run_, layer, hidden().slice(begin, count), static_cast<std::uint32_t>(begin),
                                   queries().slice(begin, count), projection_));
       run_.progress.advance(count * projection_work());
@@ -80,10 +85,12 @@ class Prefill {
     });
   }
 
-  Status finish_layer(std::uint32_t layer) {
-    PhaseClock::Section section(run_.clock, Work::prefill);
-    return over_blocks([&](std::size_t begin, std::size_t count) -> Status {
-      run_.model.finish_layer(layer, attention().slice(begin, count), hidden().slice(begin, count));
+  /// Attention and the rest of the layer for rows [first, first + rows): the layer's keys and values are all there.
+  Status attend_and_finish(std::uint32_t layer, const LayerKeys& keys, std::size_t first, std::size_t rows) {
+    const MutableRows attention{attention_.data(), rows, run_.query_width(), run_.query_width()};
+    ATTNSCOPE_TRY(attend(run_, queries().slice(first, rows), static_cast<std::uint32_t>(first), keys, attention, lse_.data() + first, tokens_));
+    return over_rows(first, first + rows, [&](std::size_t begin, std::size_t count) -> Status {
+      run_.model.finish_layer(layer, attention.slice(begin - first, count), hidden().slice(begin, count));
       if (!run_.pool.keep_going(0)) return cancelled();
       run_.progress.advance(count * (row_work() - projection_work()));
       return check_finite(run_, hidden().slice(begin, count), layer);
@@ -116,9 +123,9 @@ class Prefill {
                           {result_.last_logits.data(), 1, result_.last_logits.size(), result_.last_logits.size()});
   }
 
-  Status over_blocks(const std::function<Status(std::size_t, std::size_t)>& work) {
-    for (std::size_t begin = 0; begin < tokens_; begin += kBlockRows)
-      ATTNSCOPE_TRY(work(begin, std::min(kBlockRows, tokens_ - begin)));
+  /// work(begin, count) for rows [first, end), a block at a time.
+  Status over_rows(std::size_t first, std::size_t end, const std::function<Status(std::size_t, std::size_t)>& work) {
+    for (std::size_t begin = first; begin < end; begin += kBlockRows) ATTNSCOPE_TRY(work(begin, std::min(kBlockRows, end - begin)));
     return success();
   }
 
