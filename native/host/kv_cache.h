@@ -1,5 +1,6 @@
-// Where keys and values live between forward passes. Attention and the statistics read them only through this interface;
-// caches that evict, chunk or offload take the dense one's place.
+// Where keys and values live between forward passes. Attention and the statistics read them only through this interface.
+// A cache that offloads fills the expansion in view(). One that evicts needs the positions of what it kept: KvView then gains
+// them, HeadInput (core/attention.h) takes them for masking, and LayerKeys repacks where it appends today.
 #pragma once
 #include <memory>
 #include <vector>
