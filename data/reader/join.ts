@@ -10,7 +10,11 @@ export function joinBatches(parts: readonly Part[], names: readonly string[]): M
 }
 
 function joinColumn(parts: readonly Part[], name: string): Column {
-  const pieces = parts.map(({ columns, begin, end }) => cut(columns, name, begin, end));
+  return concatenate(parts.map(({ columns, begin, end }) => cut(columns, name, begin, end)));
+}
+
+/** Pieces of one column end to end; a single one is not copied. */
+export function concatenate(pieces: readonly Column[]): Column {
   if (pieces.length === 1) return pieces[0]!;
   if (pieces.length === 0) return new Float32Array(0);
   if (Array.isArray(pieces[0])) return (pieces as unknown[][]).flat() as unknown as Column;

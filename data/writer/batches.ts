@@ -4,6 +4,7 @@ import type { ColumnShapes } from "../format/columns.ts";
 import type { Segment, TableName } from "../format/tables.ts";
 import { ROWS_PER_BATCH, TABLES } from "../format/tables.ts";
 import type { Column, NumericColumn } from "../reader/columns.ts";
+import { concatenate } from "../reader/join.ts";
 
 /** Rows of one table as they are delivered; the structure of ColumnBatch in native/engine.ts, plus text and bytes. */
 export interface WriterBatch {
@@ -90,7 +91,7 @@ export class BatchCutter {
   flush(): void {
     if (this.pendingRows === 0) return;
     const parts = this.pending;
-    const columns = parts[0]!.map((_, i) => concat(parts.map((part) => part[i]!)));
+    const columns = parts[0]!.map((_, i) => concatenate(parts.map((part) => part[i]!)));
     const rows = this.pendingRows;
     this.pending = [];
     this.pendingRows = 0;
@@ -109,18 +110,4 @@ function cut(column: Column, rows: number, begin: number, end: number, copy: boo
   const numeric = column as NumericColumn;
   const width = numeric.length / rows;
   return copy ? numeric.slice(begin * width, end * width) : numeric.subarray(begin * width, end * width);
-}
-
-function concat(parts: readonly Column[]): Column {
-  if (parts.length === 1) return parts[0]!;
-  if (Array.isArray(parts[0])) return (parts as unknown[][]).flat() as unknown as Column;
-  const numeric = parts as NumericColumn[];
-  const Type = numeric[0]!.constructor as new (length: number) => NumericColumn;
-  const out = new Type(numeric.reduce((sum, part) => sum + part.length, 0));
-  let at = 0;
-  for (const part of numeric) {
-    out.set(part, at);
-    at += part.length;
-  }
-  return out;
 }
