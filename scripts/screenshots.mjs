@@ -28,8 +28,11 @@ const browser = await chromium.launch({ executablePath: executable.path, args: c
 async function shoot(name, theme, width, height, file) {
   const page = await browser.newPage({ viewport: { width, height }, colorScheme: theme });
   await page.goto(`${address}${PAGES[name] ? `#${PAGES[name]}` : ""}`);
-  await page.evaluate(() => globalThis.whenIdle?.());
-  await page.waitForTimeout(300);
+  // Twice: a page's own code may still be on its way when the first idle moment comes.
+  for (let i = 0; i < 2; i++) {
+    await page.evaluate(() => globalThis.whenIdle?.());
+    await page.waitForTimeout(500);
+  }
   await page.screenshot({ path: file });
   await page.close();
 }
