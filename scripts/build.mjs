@@ -5,6 +5,8 @@ import { availableParallelism } from "node:os";
 import path from "node:path";
 import { compiler, newest, root, run, seconds, version } from "./lib.mjs";
 
+/** Exit status where a compiler or CMake is missing. */
+const NO_COMPILER = 3;
 const bin = (name) => path.join(root, "node_modules", ".bin", name);
 
 const parts = {
@@ -12,8 +14,8 @@ const parts = {
     output: "build/Release/attnscope.node",
     sources: ["native/CMakeLists.txt", "native/package.json", "native/core", "native/host", "native/bind/node"],
     async build() {
-      if (!(await compiler())) return { code: 3, output: "no C++ compiler found (Debian: apt-get install g++)" };
-      if (!(await version("cmake"))) return { code: 3, output: "no CMake found (Debian: apt-get install cmake make)" };
+      if (!(await compiler())) return { code: NO_COMPILER, output: "no C++ compiler found (Debian: apt-get install g++)" };
+      if (!(await version("cmake"))) return { code: NO_COMPILER, output: "no CMake found (Debian: apt-get install cmake make)" };
       return run(bin("cmake-js"), ["build", "-d", "native", "-O", path.join(root, "build"), "--parallel", String(availableParallelism())], { quiet: true });
     },
   },
@@ -50,7 +52,8 @@ async function build(name) {
   const start = performance.now();
   const { code, output: text } = await part.build();
   if (code === 0 && !existsSync(path.join(root, part.output))) return { name, code: 1, text: `${text}\n${part.output} was not written` };
-  console.log(code === 0 ? `built ${name.padEnd(6)} ${seconds(start)}` : `could not build ${name}: ${text}`);
+  // npm start says itself, in one line, what is missing and what it shows instead.
+  if (code !== NO_COMPILER || !process.env.ATTNSCOPE_START) console.log(code === 0 ? `built ${name.padEnd(6)} ${seconds(start)}` : `could not build ${name}: ${text}`);
   return { name, code };
 }
 

@@ -68,7 +68,7 @@ async function install() {
 /** True if the engine is there; without it the shipped sample is shown. */
 async function build() {
   const start = performance.now();
-  const { code } = await run(process.execPath, [at("scripts", "build.mjs")]);
+  const { code } = await run(process.execPath, [at("scripts", "build.mjs")], { env: { ATTNSCOPE_START: "1" } });
   stopIfInterrupted();
   if (!existsSync(cli) || !existsSync(at("dist", "app", "index.html"))) fail("E_BUILD: command line or viewer could not be built; the lines above say why.");
   if (code === 0) {
