@@ -34,10 +34,13 @@ export function run(command, args, { quiet = false, env = {}, cwd = root } = {})
   });
 }
 
-/** First line of `command --version`, or null when it is not there. */
+/** Line of `command --version` with the number, or null when it is not there. */
 export async function version(command) {
   const { code, output } = await run(command, ["--version"], { quiet: true });
-  return code === 0 ? output.split("\n")[0] : null;
+  if (code !== 0) return null;
+  const lines = output.split("\n");
+  // A wrapper script may complain first.
+  return lines.find((line) => /\d+\.\d+/.test(line)) ?? lines[0];
 }
 
 export async function compiler() {
