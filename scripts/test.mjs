@@ -30,7 +30,7 @@ async function vitest(project) {
   mkdirSync(results, { recursive: true });
   const report = path.join(results, `${project}.json`);
   rmSync(report, { force: true });
-  const { code } = await run(bin("vitest"), ["run", "--project", project, "--reporter=dot", "--reporter=json", `--outputFile.json=${report}`]);
+  const { code } = await run(bin("vitest"), ["run", "--project", project, "--reporter=default", "--reporter=json", `--outputFile.json=${report}`]);
   if (!existsSync(report)) return { code: code || 1, output: "vitest wrote no report" };
   const json = JSON.parse(readFileSync(report, "utf8"));
   const skippedNames = json.testResults.flatMap((f) => f.assertionResults).filter((t) => t.status === "pending" || t.status === "skipped");

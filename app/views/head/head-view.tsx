@@ -1,9 +1,10 @@
-import { useCallback, useEffect, useMemo, useRef, useState } from "react";
+import { useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState } from "react";
 import { AttnscopeError } from "../../../data/errors.ts";
 import type { Capture } from "../../../data/reader/capture-types.ts";
 import { useActions } from "../../actions/registry.ts";
 import type { Action } from "../../actions/types.ts";
 import { usePane } from "../../figure/pane.ts";
+import { busy } from "../../lib/idle.ts";
 import { useSize } from "../../lib/use-size.ts";
 import { usePalette } from "../../marks/theme.ts";
 import { useHoverStore } from "../../state/hover.ts";
@@ -46,6 +47,7 @@ export function HeadView({ capture }: { capture: Capture }) {
   const total = capture.totalTokens;
   const [pinned, setPinned] = useState<Pair | null>(null);
   const [started, setStarted] = useState(false);
+  const [drawn, setDrawn] = useState(false);
   const live = useMemo(() => new LiveMap(fullWindow(total)), [total]);
   const controller = useRef<MapController | null>(null);
   const minimap = useRef<MinimapHandle>(null);
@@ -59,6 +61,9 @@ export function HeadView({ capture }: { capture: Capture }) {
     live.set({ version: live.current.version + 1 });
     setStarted(true);
   });
+  // From here to the first frame lie several rounds of effects; the page does not stand still between them.
+  const waiting = !drawn && poolError === null;
+  useLayoutEffect(() => (waiting ? busy.begin() : undefined), [waiting]);
   const data = useHeadData(service, layer, head, rowMarginal, started);
   const layout = useMemo(() => (size === null ? null : plotLayout(size.width, size.height)), [size]);
   const scene = useMemo<PlotScene | null>(() => layout === null ? null : {
@@ -83,6 +88,7 @@ export function HeadView({ capture }: { capture: Capture }) {
       status: (status, at) => {
         minimap.current?.follow(at);
         live.set({ status, window: at });
+        setDrawn(true);
       },
     });
     controller.current = made;

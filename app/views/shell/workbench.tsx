@@ -1,8 +1,7 @@
-import { lazy, Suspense } from "react";
 import type { Capture } from "../../../data/reader/capture-types.ts";
 import type { CaptureSession } from "../../lib/capture-session.ts";
-import { busy } from "../../lib/idle.ts";
 import { useOverview } from "../../lib/overview.ts";
+import { useAsync } from "../../lib/use-async.ts";
 import { useView } from "../../state/store.ts";
 import { HomeView } from "../home/home-view.tsx";
 import { KvView } from "../kv/kv-view.tsx";
@@ -11,11 +10,13 @@ import { ProblemPanel } from "./problem-panel.tsx";
 import { Rail } from "./rail.tsx";
 import { OpenButtons, StartPage } from "./start-page.tsx";
 
+type MapCode = typeof import("../head/head-view.tsx");
+
 // The map brings workers and WebAssembly; the first look at the heads does not wait for them.
-const importHead = () => busy.track(import("../head/head-view.tsx"));
+let mapCode: MapCode | null = null;
+const importMap = async (): Promise<MapCode> => (mapCode ??= await import("../head/head-view.tsx"));
 // A link to a map fetches its code while the manifest is read.
-const early = new URLSearchParams(location.hash.slice(1)).get("page") === "head" ? importHead() : null;
-const HeadView = lazy(async () => ({ default: (await (early ?? importHead())).HeadView }));
+const early = new URLSearchParams(location.hash.slice(1)).get("page") === "head" ? importMap() : null;
 
 export function Workbench({ session }: { session: CaptureSession }) {
   const { loaded, origin, listed } = session;
@@ -39,14 +40,20 @@ function Opened({ capture }: { capture: Capture }) {
         {page === "home" ? overview.value !== null && <HomeView capture={capture} overview={overview.value} /> : (
           <>
             {rail && (overview.value === null ? <aside className="rail" aria-label="Heads" /> : <Rail overview={overview.value} />)}
-            <Suspense fallback={<p className="waiting">Loading the map</p>}>
-              {page === "head" ? <HeadView capture={capture} /> : <KvView capture={capture} />}
-            </Suspense>
+            {page === "head" ? <MapPage capture={capture} /> : <KvView capture={capture} />}
           </>
         )}
       </ErrorBoundary>
     </main>
   );
+}
+
+/** The map once its code is here. Not through Suspense: React holds what a fallback gives way to back for 300 ms. */
+function MapPage({ capture }: { capture: Capture }) {
+  const read = useAsync(() => early ?? importMap(), []);
+  if (read.state === "failed") throw read.error;
+  const code = mapCode ?? read.value;
+  return code === null ? <p className="waiting">Loading the map</p> : <code.HeadView capture={capture} />;
 }
 
 function NothingFinished({ running }: { running: boolean }) {
