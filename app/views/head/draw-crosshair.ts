@@ -20,7 +20,8 @@ export function drawCrosshair(pen: Pen, scene: PlotScene, pair: Pair, pinned: bo
   if (inX) pen.line(l.left + x, l.top - l.columnStrip, l.left + x, bottom + l.band + 3, colour, dash);
   if (inY) pen.line(l.left - l.band - 3, l.top + y, right, l.top + y, colour, dash);
   if (inX) chip(pen, palette, l.left + x, texts ? bottom + 55 : bottom + 20, indexText(pair.key), "middle");
-  if (inY) chip(pen, palette, texts ? 40 : l.left - l.band - 10, l.top + y, indexText(pair.query), "end");
+  // As wide as the longest tick beside it, which would otherwise stick out.
+  if (inY) chip(pen, palette, texts ? 40 : l.left - l.band - 10, l.top + y, indexText(pair.query), "end", indexText(scene.total - 1).length);
   const distance = pair.query - pair.key;
   const end = px(window.query + window.span - 1 - distance, window.key);
   if (distance < 0 || end < 0 || end > l.side) return;
@@ -31,8 +32,8 @@ export function drawCrosshair(pen: Pen, scene: PlotScene, pair: Pair, pinned: bo
 }
 
 /** An index on top of an axis; its ground keeps it readable over ticks. */
-function chip(pen: Pen, palette: PlotScene["palette"], x: number, y: number, text: string, anchor: "middle" | "end"): void {
-  const width = text.length * 6.6 + 10;
+function chip(pen: Pen, palette: PlotScene["palette"], x: number, y: number, text: string, anchor: "middle" | "end", letters = text.length): void {
+  const width = Math.max(letters, text.length) * 6.6 + 10;
   pen.rect(anchor === "middle" ? x - width / 2 : x - width + 5, y - 8, width, 16, palette.raised);
   pen.text(x, y, text, { fill: palette.text, anchor });
 }
