@@ -16,7 +16,10 @@ export function ActionPalette({ onClose }: { onClose: () => void }) {
   const found = searchActions(registry.available(context).filter(({ id }) => id !== "window.palette"), text);
   const at = Math.min(index, found.length - 1);
 
-  useEffect(() => list.current?.children[at]?.scrollIntoView({ block: "nearest" }), [at]);
+  useEffect(() => {
+    // Not as the effect's value: newer browsers return a promise here, which React would call as a clean-up.
+    void list.current?.children[at]?.scrollIntoView({ block: "nearest" });
+  }, [at]);
 
   const run = (action: Action | undefined): void => {
     if (action === undefined) return;
