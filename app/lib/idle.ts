@@ -45,18 +45,32 @@ export class Busy {
 /** The window's own count; the one global, because workers' answers and d3's callbacks must reach it too. */
 export const busy = new Busy();
 
-/** Resolves once two frames passed with no work under way: React has rendered and canvases are drawn. */
+/**
+ * Rounds in a row without work after which the picture counts as still. What one answer sets off comes in turns (a
+ * render, a measured size, effects, the next request) and no count covers the pauses between them.
+ */
+const QUIET_ROUNDS = 4;
+
+/** Resolves once nothing was under way for some rounds: React has rendered and canvases are drawn. */
 export async function whenIdle(counter: Busy = busy): Promise<void> {
-  for (;;) {
+  for (let quiet = 0; quiet < QUIET_ROUNDS; quiet++) {
     await counter.done();
     await frame();
-    await frame();
-    if (counter.count === 0) return;
+    await spareTime();
+    if (counter.count > 0) quiet = -1;
   }
 }
 
 function frame(): Promise<void> {
   return new Promise((resolve) => requestAnimationFrame(() => resolve()));
+}
+
+/** A moment when the main thread has nothing queued, React's own tasks included; not every browser can tell. */
+function spareTime(): Promise<void> {
+  return new Promise((resolve) => {
+    if ("requestIdleCallback" in globalThis) requestIdleCallback(() => resolve(), { timeout: 1000 });
+    else setTimeout(resolve, 0);
+  });
 }
 
 declare global {
