@@ -1,6 +1,8 @@
 import { createWriteStream } from "node:fs";
 import { once } from "node:events";
 import type { CapturePlan, ModelPlan, TensorPlan } from "../../native/engine.ts";
+import { llamaShapes } from "../host/tiny-model.ts";
+import { uniform } from "../random.ts";
 
 /** Llama shapes with head_dim 128, small enough for two cores: attention dominates from about 4K tokens on. */
 export const BENCH_MODEL: ModelPlan = {
@@ -9,49 +11,13 @@ export const BENCH_MODEL: ModelPlan = {
   rope: { type: "default", theta: 500_000, factor: 1, lowFrequencyFactor: 1, highFrequencyFactor: 4, originalMaxPositions: 8192 },
 };
 
-/** Deterministic 32-bit generator (xorshift), so that every run measures the same weights and tokens. */
-export function randomSource(seed: number): () => number {
-  let state = seed >>> 0 || 1;
-  return () => {
-    state ^= state << 13;
-    state >>>= 0;
-    state ^= state >>> 17;
-    state ^= state << 5;
-    state >>>= 0;
-    return state / 2 ** 32;
-  };
-}
-
-function tensorShapes(model: ModelPlan): [string, number[]][] {
-  const { hiddenSize: hidden, feedForwardSize: ffn, heads, kvHeads, headDim } = model;
-  const layer = (index: number): [string, number[]][] => {
-    const prefix = `model.layers.${index}.`;
-    return [
-      [`${prefix}input_layernorm.weight`, [hidden]],
-      [`${prefix}self_attn.q_proj.weight`, [heads * headDim, hidden]],
-      [`${prefix}self_attn.k_proj.weight`, [kvHeads * headDim, hidden]],
-      [`${prefix}self_attn.v_proj.weight`, [kvHeads * headDim, hidden]],
-      [`${prefix}self_attn.o_proj.weight`, [hidden, heads * headDim]],
-      [`${prefix}post_attention_layernorm.weight`, [hidden]],
-      [`${prefix}mlp.gate_proj.weight`, [ffn, hidden]],
-      [`${prefix}mlp.up_proj.weight`, [ffn, hidden]],
-      [`${prefix}mlp.down_proj.weight`, [hidden, ffn]],
-    ];
-  };
-  return [
-    ["model.embed_tokens.weight", [model.vocabSize, hidden]],
-    ...Array.from({ length: model.layers }, (_, i) => layer(i)).flat(),
-    ["model.norm.weight", [hidden]],
-  ];
-}
-
 /** Writes bf16 weights (norms 1, matrices uniform with variance 1 / fan-in) and returns the tensor table. */
 export async function writeRandomWeights(file: string, model: ModelPlan): Promise<TensorPlan[]> {
-  const random = randomSource(7);
+  const random = uniform(7);
   const out = createWriteStream(file);
   const tensors: TensorPlan[] = [];
   let offset = 0;
-  for (const [name, shape] of tensorShapes(model)) {
+  for (const [name, shape] of llamaShapes(model)) {
     const count = shape.reduce((a, b) => a * b, 1);
     const spread = shape.length === 1 ? 0 : Math.sqrt(3 / (shape[1] ?? 1));
     const floats = Float32Array.from({ length: count }, () => (shape.length === 1 ? 1 : (random() * 2 - 1) * spread));
@@ -68,7 +34,7 @@ export async function writeRandomWeights(file: string, model: ModelPlan): Promis
 
 /** A run of `tokens` random ids; `reduce` false is the plain prefill that captures are compared with. */
 export function benchPlan(file: string, tensors: TensorPlan[], model: ModelPlan, tokens: number, reduce: boolean, threads: number): CapturePlan {
-  const random = randomSource(11);
+  const random = uniform(11);
   const heads = model.layers * model.heads;
   let cell = 1;
   while (cell < tokens / 256) cell *= 2;

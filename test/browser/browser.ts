@@ -1,12 +1,7 @@
 import path from "node:path";
 import { chromium, type Page } from "playwright-core";
+import { chromiumFlags, findChromium } from "../../scripts/chromium.mjs";
 import { serveViewer, type ServedFiles } from "./shell-server.ts";
-
-/** Plain JavaScript, because it also runs before anything is installed; typed here. */
-const { chromiumFlags, findChromium } = (await import(new URL("../../scripts/chromium.mjs", import.meta.url).href)) as {
-  chromiumFlags: string[];
-  findChromium(): Promise<{ path: string | null; advice?: string }>;
-};
 
 export interface Viewer {
   url: string;

@@ -1,4 +1,5 @@
 import { fromBf16, fromF16, toBf16, toF16 } from "./half.ts";
+import { uniform } from "../random.ts";
 import type { SyntheticOptions } from "./synthetic-options.ts";
 
 /** Stored vectors of a synthetic capture and fp64 attention over them. */
@@ -15,21 +16,10 @@ export interface SyntheticModel {
   row(layer: number, head: number, query: number): { p: Float64Array; first: number; lse: number };
 }
 
-/** mulberry32: small, seeded, good enough for test data. */
-export function random(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let t = Math.imul(state ^ (state >>> 15), state | 1);
-    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
-
 export function makeModel(options: SyntheticOptions): SyntheticModel {
   const { layers, heads, kvHeads, headDim, vectors } = options;
   const total = options.tokens + options.decode;
-  const next = random(options.seed);
+  const next = uniform(options.seed);
   const round = vectors === "f32" ? Math.fround : vectors === "f16" ? (x: number) => fromF16(toF16(x)) : (x: number) => fromBf16(toBf16(x));
   const group = heads / kvHeads;
   // Heads differ in how strongly they look at the first token and at their neighbourhood, so that maps look like maps.

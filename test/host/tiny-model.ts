@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import type { CapturePlan, DType, ModelPlan, TensorPlan } from "../../native/engine.ts";
+import { uniform } from "../random.ts";
 
 /** Awkward on purpose: 6 heads over 3 kv heads, head_dim 10 (not hidden / heads, no multiple of a vector register). */
 export const TINY: ModelPlan = {
@@ -10,18 +11,8 @@ export const TINY: ModelPlan = {
   rope: { type: "default", theta: 10_000, factor: 1, lowFrequencyFactor: 1, highFrequencyFactor: 4, originalMaxPositions: 8192 },
 };
 
-/** mulberry32: uniform in [0, 1), the same everywhere. */
-export function uniform(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let t = Math.imul(state ^ (state >>> 15), state | 1);
-    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
-
-function shapes(model: ModelPlan): [string, number[]][] {
+/** Tensors of a Llama checkpoint with their shapes. */
+export function llamaShapes(model: ModelPlan): [string, number[]][] {
   const { hiddenSize: hidden, feedForwardSize: wide, heads, kvHeads, headDim } = model;
   const layers = Array.from({ length: model.layers }, (_, i): [string, number[]][] => [
     [`model.layers.${i}.input_layernorm.weight`, [hidden]],
@@ -49,7 +40,7 @@ export function writeTinyModel(edit: (name: string, values: Float32Array) => voi
   const header: Record<string, { dtype: string; shape: number[]; data_offsets: [number, number] }> = {};
   const parts: Uint8Array[] = [];
   let offset = 0;
-  for (const [name, shape] of shapes(model)) {
+  for (const [name, shape] of llamaShapes(model)) {
     const count = shape.reduce((a, b) => a * b, 1);
     const values = Float32Array.from({ length: count }, () => (shape.length === 1 ? 0.5 + random() : (random() * 2 - 1) * 0.6));
     edit(name, values);
