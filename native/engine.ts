@@ -43,7 +43,150 @@ export interface CoreEngine {
   attentionValue(dtype: DType, q: VectorData, k: VectorData, scale: number, lse: number): number;
   /** Stored 16-bit values to float32. */
   toFloat32(dtype: DType, data: VectorData): Float32Array;
+  /** Every policy and metric, as declared in C++. */
+  describePolicies(): PolicyCatalogue;
+  /** "id:k=v,k=v" (or "id:preset=NAME") checked and in canonical form, all values filled in. Throws E_POLICY_*. */
+  parsePolicy(text: string): ParsedPolicy;
+  /** The preset scaled to `tokens`, as a policy text. */
+  scaledPreset(id: string, preset: string, tokens: number): ParsedPolicy;
+  /** One head ready to be replayed under any policy. Free it when done. */
+  replay(shape: ReplayShape): HeadReplay;
 }
+
+// ---- policies (native/core/policy, native/core/replay) --------------------------------------------------------------
+
+export interface PolicyParameter {
+  name: string;
+  type: "integer" | "real" | "choice" | "flag";
+  unit: string;
+  minimum: number; maximum: number;
+  /** The published default. Choices are indices, flags 0 | 1. */
+  fallback: number;
+  logarithmic: boolean;
+  /** A token count that scaled presets multiply. */
+  scales: boolean;
+  choices: string[];
+  doc: string;
+}
+export interface PolicyPreset { name: string; source: string; values: number[]; contextTokens: number }
+export interface PolicyDescriptor {
+  id: string; title: string;
+  family: "prefill" | "retention" | "retrieval";
+  unit: "query head" | "kv head" | "layer";
+  granularity: string; phase: string;
+  frees: "nothing" | "memory" | "emulated";
+  queryAware: "no" | "prompt" | "every step";
+  sampled: boolean; needsFuture: boolean; yardstick: boolean;
+  doc: string; source: string;
+  parameters: PolicyParameter[];
+  /** The first is the default. */
+  presets: PolicyPreset[];
+}
+export interface MetricSpec { name: string; unit: string; kind: "exact" | "sampled" | "modelled"; better: "high" | "low" | ""; doc: string }
+export interface PolicyCatalogue { policies: PolicyDescriptor[]; metrics: MetricSpec[]; tokenClasses: string[] }
+/** `text` lists only what differs from the defaults; `values` holds every parameter in order. */
+export interface ParsedPolicy { id: string; values: number[]; text: string }
+
+export interface ReplayShape {
+  layer: number; layers: number; heads: number; kvHeads: number; headDim: number; head: number;
+  tokens: number; promptTokens: number;
+  scale: number; window: number; sinkTokens: number;
+  /** Of K and V as the run stores them. */
+  bytesPerElement: number;
+}
+/** How the sequence was fed: see Schedule in native/core/replay/trace.h. */
+export interface ReplaySchedule { context: number; chunk: number; firstChunk: number }
+export interface ReplayParts { recall: boolean; error: boolean; detail: boolean }
+export interface ReplayOptions { schedule: ReplaySchedule; parts: ReplayParts }
+/** Metrics in the order of PolicyCatalogue.metrics; NaN: does not apply, or was left out. */
+export interface ReplayOutcome { policy: string; metrics: Float64Array }
+/** Shares of a cell's visible pairs, row-major [edge][edge]. NaN: no visible pair, or none of an evaluated row. */
+export interface MaskValues { kept: Float32Array; forced: Float32Array; /** 1 where every visible row was looked at. */ complete: Uint8Array }
+/** By key: shares of the evaluated rows that keep it, are forced to, and mean mass missed on it; NaN where no row sees it. */
+export interface KeyFateValues { kept: Float32Array; forced: Float32Array; missed: Float32Array }
+/** By evaluated row; NaN where the policy leaves the row alone. */
+export interface RowFateValues { rows: Uint32Array; recall: Float32Array; recallNoSinks: Float32Array; error: Float32Array; keptKeys: Float32Array }
+export interface CosineHistogram { counts: Float64Array; mean: number; deviation: number; expectedShare: number }
+/** Kept key runs of one evaluated row as begin, end pairs, and the forced part of them. */
+export interface RowSpans { kept: Uint32Array; forced: Uint32Array; weights: Float32Array; dense: boolean }
+/** What a plan computed from one prompt takes to another: absolute columns, distances, block pairs. */
+export interface PlanIndices { tokens: number; columns: Uint32Array; distances: Uint32Array; blocks: Uint32Array; blockOffset: Uint32Array }
+
+/** One head of a capture. Data first (any order), then rows and strip, then as many runs as wanted. */
+export interface HeadReplay {
+  keys(block: VectorBlock): void;
+  values(block: VectorBlock): void;
+  /** Stored queries at ascending positions, [count][headDim], with their LSE. Once. */
+  queries(dtype: DType, data: VectorData, positions: Uint32Array, lse: Float32Array): void;
+  /** Mean prompt queries by 64 positions, [blocks][headDim]. */
+  pooledQueries(rows: Float32Array): void;
+  /** Index into PolicyCatalogue.tokenClasses by token. */
+  classes(tokenClass: Uint8Array): void;
+  /** begin, end pairs. */
+  needles(spans: Uint32Array): void;
+  /** Rows the metrics use. Throws away the strip. */
+  rows(positions: Uint32Array): void;
+  /** Computes up to `count` more rows of the strip; returns how many are left. */
+  strip(count: number): number;
+  /** Replaces the last outcome. */
+  run(policy: string, options: ReplayOptions): ReplayOutcome;
+  /** Adds parts that the last run left out. */
+  complete(parts: ReplayParts): ReplayOutcome;
+  /** Of the last outcome. */
+  mask(grid: TileGrid): MaskValues;
+  keyFate(): KeyFateValues;
+  rowFate(): RowFateValues;
+  rowSpans(row: number): RowSpans;
+  /** See HeadSession::cosines. */
+  cosines(bins: number, K: number, L: number, sink: number, local: number, context: number): CosineHistogram;
+  /** Indices of the last run's prefill plan, and a run with indices of another prompt. */
+  planIndices(): PlanIndices;
+  runIndices(policy: string, indices: PlanIndices, options: ReplayOptions): ReplayOutcome;
+  /** Bytes held by the engine. */
+  readonly bytes: number;
+  free(): void;
+}
+
+/** One point of a sweep. Sampled policies run with seeds 0 .. seeds-1. */
+export interface SweepPoint { policy: string; schedule: ReplaySchedule; seeds: number }
+/** Row-major [points][metrics]: means over seeds and their standard deviations (NaN with one seed). */
+export interface SweepResult { mean: Float64Array; deviation: Float64Array; seconds: number }
+
+export interface PolicyRunPlan {
+  version: 1;
+  model: ModelPlan; files: string[]; tensors: TensorPlan[];
+  tokens: Uint32Array;
+  decode: { steps: number; forced: Uint32Array };
+  vectors: DType;
+  threads: number;
+  /** Distinct policies, and by layer * heads + head which one (-1: dense). */
+  policies: string[];
+  assignment: Int32Array;
+  schedule: ReplaySchedule;
+  /** compare: dense first, then the policy along the same tokens. generate: the policy alone, greedily. */
+  mode: "compare" | "generate";
+  /** generate: ends a step after one of these was chosen. */
+  stopIds: Uint32Array;
+  /** Heads whose kept sets are returned. */
+  traces: { layer: number; head: number }[];
+}
+/** Everything here is propagated: the policy was active in every layer before. */
+export interface PolicyRunResult {
+  outcome: "complete" | "cancelled";
+  /** Rows that were compared (or generated), by position of the query; ids are the tokens that followed. */
+  position: Uint32Array; id: Uint32Array; forced: Uint8Array;
+  policyTop1: Uint32Array; policyLogProbability: Float32Array;
+  /** compare only, else empty. kl: KL(dense || policy) in nats. */
+  denseTop1: Uint32Array; denseLogProbability: Float32Array; kl: Float32Array;
+  /** compare only: relative L2 difference of the residual stream after each layer, [layers][rows]. */
+  residualError: Float32Array;
+  /** deltaNll, klMean, klP99, top1Agreement, perplexityRatio, denseSeconds, policySeconds, keptBytes, denseBytes, ... */
+  summary: Record<string, number>;
+  /** Tokens each layer's kv heads hold at the end, [layers][kvHeads]. */
+  residentTokens: Uint32Array;
+  traces: { layer: number; head: number; rows: Uint32Array; offset: Uint32Array; spans: Uint32Array }[];
+}
+export interface PolicyRunJob { readonly done: Promise<PolicyRunResult>; cancel(): void }
 
 // ---- capture (Node add-on only) -----------------------------------------------------------------------------------
 
@@ -160,4 +303,13 @@ export interface NodeEngine extends CoreEngine {
   readonly kind: "node";
   info(): EngineInfo;
   capture(plan: CapturePlan, sink: CaptureSink): CaptureJob;
+  replay(shape: ReplayShape): NodeHeadReplay;
+  runPolicy(plan: PolicyRunPlan, onProgress: (progress: RunProgress) => void): PolicyRunJob;
+}
+
+export interface NodeHeadReplay extends HeadReplay {
+  /** Strip of all rows on `threads` threads, off the main thread. */
+  stripAll(threads: number): Promise<void>;
+  /** Every point on `threads` threads, off the main thread; the strip is shared. The last outcome stays as it was. */
+  sweep(points: SweepPoint[], threads: number, onProgress?: (done: number) => void): Promise<SweepResult>;
 }

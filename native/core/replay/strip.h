@@ -1,0 +1,36 @@
+// P[rows, :]: the exact attention of the evaluated rows of one head, computed once; every slider only reduces it again.
+#pragma once
+#include <vector>
+
+#include "core/policy/input.h"
+#include "core/attention.h"
+
+namespace attnscope {
+
+class Strip {
+ public:
+  /// Nothing is computed yet. `lse`: one value a row, natural log.
+  Strip(std::vector<std::uint32_t> rows, std::uint32_t tokens, std::uint32_t dim);
+
+  /// Computes the next `count` rows; `queries` holds all rows of the strip in order. Returns how many are left.
+  std::size_t compute(std::size_t count, Rows queries, std::span<const float> lse, const KeyPanels& keys, Rows values, float scale,
+                      Visibility visibility, Scratch& scratch);
+
+  std::size_t size() const { return rows_.size(); }
+  std::size_t done() const { return done_; }
+  std::span<const std::uint32_t> rows() const { return rows_; }
+  std::uint32_t tokens() const { return tokens_; }
+  /// Probabilities of row r: keys [0, rows()[r]]; zeros after it.
+  const float* row(std::size_t r) const { return p_.data() + r * stride_; }
+  /// Dense output of row r, [dim], fp32: sum of p v over the visible keys.
+  const float* output(std::size_t r) const { return out_.data() + r * dim_; }
+  std::size_t bytes() const { return (p_.size() + out_.size()) * sizeof(float); }
+
+ private:
+  std::vector<std::uint32_t> rows_;
+  std::uint32_t tokens_, dim_;
+  std::size_t stride_, done_ = 0;
+  std::vector<float> p_, out_;
+};
+
+}  // namespace attnscope
