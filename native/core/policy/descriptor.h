@@ -36,7 +36,7 @@ struct Preset {
 
 enum class Family : std::uint8_t { prefill, retention, retrieval };
 /// Whose decision it is: heads that share a unit keep the same keys.
-enum class Unit : std::uint8_t { query_head, kv_head, layer };
+enum class DecisionUnit : std::uint8_t { query_head, kv_head, layer };
 enum class Frees : std::uint8_t { nothing, memory, emulated };  // what happens to resident KV memory
 enum class QueryAware : std::uint8_t { no, prompt, every_step };  // what the decision has seen of the queries
 
@@ -44,7 +44,7 @@ struct PolicyDescriptor {
   const char* id;                        // a named variant: "lagkv-official"
   const char* title;
   Family family;
-  Unit unit;
+  DecisionUnit unit;
   const char* granularity;               // "token", "64-token block", "64 x 64 tile + column", ...
   const char* phase;                     // "prefill", "decode", "prefill and decode"
   Frees frees;
