@@ -13,16 +13,26 @@ export function fitView(view: ViewState, manifest: Pick<Manifest, "model" | "tok
   };
   const layer = clampIndex("layer", view.layer, layers);
   const head = clampIndex("head", view.head, heads);
+  const layer2 = view.panes === 2 ? clampIndex("layer2", view.layer2, layers) : Math.min(view.layer2, layers - 1);
+  const head2 = view.panes === 2 ? clampIndex("head2", view.head2, heads) : Math.min(view.head2, heads - 1);
   const total = manifest.tokens.total;
   let kvTokens = view.kvTokens;
   if (kvTokens !== null && kvTokens.end > total) {
     problems.push({ code: "E_LINK_INVALID", message: `The link shows tokens up to ${kvTokens.end}, but this capture has ${total}; all tokens are shown.` });
     kvTokens = null;
   }
-  let window = view.window;
-  if (window !== null && (window.key >= total || window.query >= total || window.key + window.span <= 0 || window.query + window.span <= 0)) {
+  const inside = (window: ViewState["window"]): ViewState["window"] => {
+    if (window === null || !(window.key >= total || window.query >= total || window.key + window.span <= 0 || window.query + window.span <= 0)) return window;
     problems.push({ code: "E_LINK_INVALID", message: `The link's part of the map lies outside of this capture's ${total} tokens; the whole map is shown.` });
-    window = null;
+    return null;
+  };
+  const window = inside(view.window);
+  const window2 = inside(view.window2);
+  let { context } = view;
+  if (context !== null && context > total) {
+    problems.push({ code: "E_LINK_INVALID", message: `The link feeds ${context} tokens before policies act, but this capture has ${total}; its own context is used.` });
+    context = null;
   }
-  return { view: problems.length === 0 ? view : { ...view, layer, head, kvTokens, window }, problems };
+  const fits = problems.length === 0 && layer2 === view.layer2 && head2 === view.head2;
+  return { view: fits ? view : { ...view, layer, head, layer2, head2, kvTokens, window, window2, context }, problems };
 }

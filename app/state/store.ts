@@ -77,7 +77,7 @@ export class ViewStore {
   }
 }
 
-/** Equal by value: every key is a scalar or a flat object of scalars. */
+/** Equal by value: every key is a scalar, or a flat object or list of scalars. */
 export function sameView(a: ViewState, b: ViewState): boolean {
   if (a === b) return true;
   return (Object.keys(a) as (keyof ViewState)[]).every((key) => sameValue(a[key], b[key]));

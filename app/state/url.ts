@@ -42,9 +42,39 @@ function list<T extends object>(keys: readonly (keyof T & string)[]): Codec<T | 
 
 const readScalar = (value: string): string | number => (value !== "" && Number.isFinite(Number(value)) ? Number(value) : value);
 
+/** A number, or the word for null. */
+const optional = (word: string): Codec<number | null> => ({
+  write: (value) => (value === null ? word : String(value)),
+  read: (value) => (value === word ? null : number.read(value)),
+});
+
+/** Policies A to D between semicolons, empty ones at the end left out. */
+const policyTexts: Codec<ViewState["policies"]> = {
+  write: (value) => value.join(";").replace(/;+$/, ""),
+  read: (value) => {
+    const texts = value.split(";");
+    while (texts.length < 4) texts.push("");
+    return texts;
+  },
+};
+
+/** The names of the flags that are set, "none" where none is. */
+const flags = <T extends Record<string, boolean>>(names: readonly (keyof T & string)[]): Codec<T> => ({
+  write: (value) => names.filter((key) => value[key]).join(",") || "none",
+  read: (value) => {
+    const set = value === "none" ? [] : value.split(",");
+    return set.every((key) => names.includes(key)) ? Object.fromEntries(names.map((key) => [key, set.includes(key)])) : undefined;
+  },
+});
+
 const CODECS: { readonly [K in UrlKey]: Codec<never> } = {
   page: text, layer: number, head: number, pooling: text, metric: text, sort: text, rowMarginal: text, gridView: text,
   kvTensor: text, channelStat: text, rail: flag,
+  policies: policyTexts, activePolicy: number, policyPanel: flag, rowsMode: text, context: optional("auto"), chunk: number,
+  panes: number, locks: flags<ViewState["locks"]>(["location", "zoom", "colour"]), layer2: number, head2: number,
+  panePolicy: list<ViewState["panePolicy"]>(["first", "second"]), compare: text, blinkSide: text, drawer: text, drawerHeight: number,
+  window2: list<NonNullable<ViewState["window"]>>(["key", "query", "span"]),
+  colour2: list<ViewState["colour"]>(["scale", "low", "high", "map"]),
   window: list<NonNullable<ViewState["window"]>>(["key", "query", "span"]),
   colour: list<ViewState["colour"]>(["scale", "low", "high", "map"]),
   kvTokens: list<NonNullable<ViewState["kvTokens"]>>(["begin", "end"]),
@@ -53,9 +83,12 @@ const CODECS: { readonly [K in UrlKey]: Codec<never> } = {
 /** The view as the part of the link after "#": version first, defaults omitted; "" for the default view. */
 export function writeLink(view: ViewState): string {
   const parts = URL_KEYS.filter((key) => !sameValue(view[key], DEFAULT_VIEW[key]))
-    .map((key) => `${key}=${encodeURIComponent(CODECS[key].write(view[key] as never)).replaceAll("%2C", ",")}`);
+    .map((key) => `${key}=${escape(CODECS[key].write(view[key] as never))}`);
   return parts.length === 0 ? "" : [`v=${LINK_VERSION}`, ...parts].join("&");
 }
+
+/** As encodeURIComponent, but what a fragment may hold as it is stays readable. */
+const escape = (value: string): string => encodeURIComponent(value).replaceAll(/%(2C|3A|3B|3D|2B)/g, decodeURIComponent);
 
 /** Reads a link. What is not understood keeps its default and is named in `problems`; keys outside the link come from `base`. */
 export function readLink(hash: string, base: ViewState = DEFAULT_VIEW): LinkView {

@@ -7,7 +7,7 @@ export interface ViewState {
   window: { key: number; query: number; span: number } | null;
   pooling: "mean" | "max" | "sum";
   colour: { scale: "log" | "linear"; low: number; high: number; map: string };
-  /** Home and rail: statistic that colours and sorts heads ("layer" keeps layer order). */
+  /** Home and rail: what colours and sorts heads ("layer" keeps layer order): a statistic, or "policy:" and a policy metric. */
   metric: string;
   sort: "layer" | "ascending" | "descending";
   /** Marginal drawn beside the rows. */
@@ -19,12 +19,49 @@ export interface ViewState {
   channelStat: "mean" | "absmax" | "variance";
   kvTokens: { begin: number; end: number } | null;
   rail: boolean;
+
+  /** Policies A to D as texts ("vertical-slash:v=1000,s=6096"); "" where there is none. */
+  policies: PolicyTexts;
+  /** The one the panel unfolds, the token text is coloured by, and others are matched to. */
+  activePolicy: PolicyIndex;
+  policyPanel: boolean;
+  /** Query rows that results rest on: the declared sample, or every stored one. */
+  rowsMode: "sample" | "all";
+  /** Tokens fed as prompt before retention and retrieval act; null: see defaultContext. Tokens a chunk of it; 0: in one piece. */
+  context: number | null;
+  chunk: number;
+
+  /** Maps side by side. The first shows layer, head, window, colour; the second its own, except what is locked. */
+  panes: 1 | 2;
+  locks: { location: boolean; zoom: boolean; colour: boolean };
+  layer2: number;
+  head2: number;
+  window2: ViewState["window"];
+  colour2: ViewState["colour"];
+  /** Policy laid over each map. */
+  panePolicy: { first: PanePolicy; second: PanePolicy };
+  /** The two panes as one picture: first minus second, log ratio, or one at a time. */
+  compare: "none" | "difference" | "ratio" | "blink";
+  blinkSide: "first" | "second";
+
+  /** Under the map; its height in CSS pixels. */
+  drawer: "closed" | "tradeoff" | "request" | "tokens" | "lsh";
+  drawerHeight: number;
   theme: "system" | "light" | "dark";
 }
+
+export type PolicyIndex = 0 | 1 | 2 | 3;
+export type PolicyTexts = readonly [string, string, string, string];
+/** "active" follows the panel; a letter stays with its policy. */
+export type PanePolicy = "active" | "none" | "a" | "b" | "c" | "d";
 
 export const DEFAULT_VIEW: ViewState = {
   page: "home", layer: 0, head: 0, window: null, pooling: "mean",
   colour: { scale: "log", low: 1e-5, high: 1, map: "default" },
   metric: "entropy", sort: "layer", rowMarginal: "entropy", gridView: "thumbs",
-  kvTensor: "k", channelStat: "absmax", kvTokens: null, rail: true, theme: "system",
+  kvTensor: "k", channelStat: "absmax", kvTokens: null, rail: true,
+  policies: ["", "", "", ""], activePolicy: 0, policyPanel: false, rowsMode: "sample", context: null, chunk: 0,
+  panes: 1, locks: { location: true, zoom: true, colour: true }, layer2: 0, head2: 0, window2: null,
+  colour2: { scale: "log", low: 1e-5, high: 1, map: "default" }, panePolicy: { first: "active", second: "none" },
+  compare: "none", blinkSide: "first", drawer: "closed", drawerHeight: 240, theme: "system",
 };
