@@ -15,8 +15,15 @@ struct TierBytes {
 
 // ---- prefill: which pairs of the prompt's map are computed ---------------------------------------------------------
 
+/// What a plan computed from one prompt takes to another: absolute columns (ascending), distances query - key (far to near),
+/// 64-key blocks of row block m at [block_offset[m], block_offset[m + 1]), ascending. Empty where the policy has none.
+struct PlanIndices {
+  std::vector<std::uint32_t> columns, distances, blocks, block_offset;
+};
+
 /// What one head computes, as a kernel would: row blocks of 64 queries, each with tiles of 64 consecutive keys (from any
-/// start, never overlapping, ascending) and single columns (ascending, outside the tiles). Causality holds inside tiles.
+/// start, never overlapping, ascending) and single columns (ascending, outside the tiles). Causality holds for both. A tile
+/// may reach past the row block's last query, even past the last token, as the published conversion overshoots.
 struct PrefillPlan {
   static constexpr std::uint32_t block = 64;
   std::uint32_t tokens = 0;
@@ -29,11 +36,13 @@ struct PrefillPlan {
   /// Keys kept whatever the scores say, as the published code forces them: columns [0, forced_columns) and distances
   /// [0, forced_distances), and (forced_diagonal_tiles) the aligned tile on the diagonal and that before it.
   std::uint32_t forced_columns = 0, forced_distances = 0;
+  bool forced_diagonal_tiles = false;
   double token_cells = 0;          // pairs the policy selected, before tiles widen them
   double index_bytes = 0;          // memory of the index arrays the kernel reads
   double mean_run = 0;             // slashes: mean length of runs of neighbouring distances; 0 where there are none
   /// The mass the policy itself expects to keep, from what it saw (its 64-row strip); NaN if it makes no such estimate.
   double estimated_recall = 0;
+  PlanIndices indices;
 
   std::uint32_t row_blocks() const { return (tokens + block - 1) / block; }
 };
@@ -75,7 +84,8 @@ class RetentionPolicy {
   /// `resident` by kv head (empty where a head is not replayed); slots to drop go into evict[kv head], ascending.
   virtual Status append(const LayerInput& input, std::span<const ResidentTokens> resident, const AppendEvent& event,
                         std::span<std::vector<std::uint32_t>> evict) = 0;
-  /// True: the step's own attention already sees the shrunken cache. False: it sees everything that was there.
+  /// True: the step's own attention already sees the shrunken cache. False: it sees everything that was there. Asked
+  /// after every append, for that append (a prompt may be attended to whole and decode steps not).
   virtual bool evicts_before_attention() const { return false; }
   /// True where keys get new positions after eviction (StreamingLLM's paper code); nothing here does yet.
   virtual bool compacts_positions() const { return false; }
@@ -125,6 +135,9 @@ struct PolicyEntry {
   Result<std::unique_ptr<PrefillPolicy>> (*prefill)(const PolicyConfig&) = nullptr;
   Result<std::unique_ptr<RetentionPolicy>> (*retention)(const PolicyConfig&) = nullptr;
   Result<std::unique_ptr<RetrievalPolicy>> (*retrieval)(const PolicyConfig&) = nullptr;
+  /// Retention only, in closed form: tokens a kv head keeps after a prompt fed in one piece and `decoded` single tokens,
+  /// in a layer the policy acts on. What budgets are matched with.
+  std::uint32_t (*resident_after)(const PolicyConfig&, std::uint32_t prompt, std::uint32_t decoded) = nullptr;
 };
 
 /// All policies, in the order of the documentation.
