@@ -4,6 +4,8 @@
 #include <cmath>
 #include <limits>
 
+#include "core/policy/lag_score.h"
+
 namespace attnscope {
 
 void row_norms(Rows rows, std::span<float> norms) {
@@ -27,40 +29,17 @@ void channel_bounds(Rows rows, float* low, float* high) {
     }
 }
 
-/// Standard deviation (ddof 1) over channels of (x - low) / range; channels of range 0 are left out.
-float normalised_std(const float* x, const std::vector<float>& low, const std::vector<double>& range) {
-  double sum = 0, squares = 0;
-  std::size_t channels = 0;
-  // Normalised values are of the order of 1, so in fp64 the sum of squares loses nothing that fp32 could show.
-  for (std::size_t c = 0; c < low.size(); ++c) {
-    if (range[c] == 0) continue;
-    const double z = (static_cast<double>(x[c]) - low[c]) / range[c];
-    sum += z;
-    squares += z * z;
-    ++channels;
-  }
-  if (channels < 2) return std::numeric_limits<float>::quiet_NaN();
-  const auto n = static_cast<double>(channels);
-  return static_cast<float>(std::sqrt(std::max(0.0, (squares - sum * sum / n) / (n - 1))));
-}
-
 }  // namespace
 
 void lag_channel_std(Rows rows, std::uint32_t sink, std::uint32_t lag, std::span<float> std) {
-  constexpr double degenerate_range = 1e-12;
   std::fill(std.begin(), std.end(), std::numeric_limits<float>::quiet_NaN());
   if (lag == 0 || rows.count < sink) return;
   const std::size_t partitions = (rows.count - sink) / lag;
-  std::vector<float> low(rows.dim), high(rows.dim);
-  std::vector<double> range(rows.dim);
+  std::vector<float> low(rows.dim);
+  std::vector<double> scale(rows.dim);
   for (std::size_t p = 0; p + 1 < partitions; ++p) {
     const std::size_t begin = sink + p * lag;
-    channel_bounds(rows.slice(begin + lag, lag), low.data(), high.data());
-    for (std::size_t c = 0; c < rows.dim; ++c) {
-      const double width = static_cast<double>(high[c]) - low[c];
-      range[c] = width < degenerate_range ? 0 : width;
-    }
-    for (std::size_t i = begin; i < begin + lag; ++i) std[i] = normalised_std(rows.row(i), low, range);
+    lag_deviation(rows.slice(begin, lag), rows.slice(begin + lag, lag), low, scale, std.subspan(begin, lag));
   }
 }
 
