@@ -38,7 +38,7 @@ KvView DenseKvCache::view(std::uint32_t layer, std::uint32_t kv_head, KvExpansio
     to_float(dtype_, stored.data(), expanded.size(), expanded.data());
     return Rows{expanded.data(), from.length, dim_, dim_};
   };
-  return {rows(from.keys, expansion.keys), rows(from.values, expansion.values)};
+  return {rows(from.keys, expansion.keys), rows(from.values, expansion.values), nullptr};
 }
 
 void DenseKvCache::release(std::uint32_t layer) {

@@ -1,6 +1,6 @@
 // Where keys and values live between forward passes. Attention and the statistics read them only through this interface.
-// A cache that offloads fills the expansion in view(). One that evicts needs the positions of what it kept: KvView then gains
-// them, HeadInput (core/attention.h) takes them for masking, and LayerKeys repacks where it appends today.
+// A cache that offloads fills the expansion in view(). One that evicts (evicting_cache.h) says at which positions the rows
+// lie that it still holds, and counts its evictions, after which LayerKeys repacks instead of appending.
 #pragma once
 #include <memory>
 #include <vector>
@@ -16,6 +16,7 @@ namespace attnscope {
 /// expansion it was made with is reused.
 struct KvView {
   Rows keys, values;
+  const std::uint32_t* positions = nullptr;  // of the rows, ascending; null: 0, 1, 2, ...
 };
 
 /// Memory a cache expands its storage into when that is not float32; one per thread.
@@ -32,6 +33,8 @@ class KvCache {
   /// Tokens held for a layer's kv head.
   virtual std::size_t length(std::uint32_t layer, std::uint32_t kv_head) const = 0;
   virtual KvView view(std::uint32_t layer, std::uint32_t kv_head, KvExpansion& expansion) const = 0;
+  /// How often rows were dropped so far: rows that a view showed before the last time have moved.
+  virtual std::uint32_t evictions(std::uint32_t layer, std::uint32_t kv_head) const { return (void)layer, (void)kv_head, 0; }
   /// Gives a layer's memory back.
   virtual void release(std::uint32_t layer) = 0;
 };

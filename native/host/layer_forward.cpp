@@ -41,22 +41,32 @@ Status check_finite(const RunContext& run, Rows rows, std::uint32_t layer) {
                  " became NaN or infinite although its weights are finite; the checkpoint does not work in fp32 with this prompt");
 }
 
-Status project_block(RunContext& run, std::uint32_t layer, Rows hidden, std::uint32_t first, MutableRows queries,
-                     ProjectionBlock& block) {
-  const std::size_t width = run.kv_width(), dim = run.plan.model.head_dim;
-  block.keys.resize(hidden.count * width);
-  block.values.resize(hidden.count * width);
-  const MutableRows keys{block.keys.data(), hidden.count, width, width}, values{block.values.data(), hidden.count, width, width};
+Status project_rows(RunContext& run, std::uint32_t layer, Rows hidden, std::uint32_t first, MutableRows queries, MutableRows keys,
+                    MutableRows values) {
   run.model.project(layer, hidden, queries, keys, values);
   if (!run.pool.keep_going(0)) return cancelled();
   for (const Rows& rows : {Rows(queries), Rows(keys), Rows(values)}) ATTNSCOPE_TRY(check_finite(run, rows, layer));
   run.model.rotate(layer, keys, first);
   if (!run.pool.keep_going(0)) return cancelled();
   ATTNSCOPE_TRY(round_rows(run, layer, "keys", keys));
-  ATTNSCOPE_TRY(round_rows(run, layer, "values", values));
+  return round_rows(run, layer, "values", values);
+}
+
+Status append_rows(RunContext& run, std::uint32_t layer, Rows keys, Rows values) {
+  const std::size_t dim = run.plan.model.head_dim;
   for (std::uint32_t h = 0; h < run.plan.model.kv_heads; ++h)
-    ATTNSCOPE_TRY(run.cache.append(layer, h, head_rows(Rows(keys), h, dim), head_rows(Rows(values), h, dim)));
+    ATTNSCOPE_TRY(run.cache.append(layer, h, head_rows(keys, h, dim), head_rows(values, h, dim)));
   return success();
+}
+
+Status project_block(RunContext& run, std::uint32_t layer, Rows hidden, std::uint32_t first, MutableRows queries,
+                     ProjectionBlock& block) {
+  const std::size_t width = run.kv_width();
+  block.keys.resize(hidden.count * width);
+  block.values.resize(hidden.count * width);
+  const MutableRows keys{block.keys.data(), hidden.count, width, width}, values{block.values.data(), hidden.count, width, width};
+  ATTNSCOPE_TRY(project_rows(run, layer, hidden, first, queries, keys, values));
+  return append_rows(run, layer, keys, values);
 }
 
 Status finish_queries(RunContext& run, std::uint32_t layer, MutableRows queries, std::uint32_t first) {

@@ -15,6 +15,14 @@ struct ProjectionBlock {
 };
 
 /// Projects `hidden`, whose first row is position `first`. Queries stay unrotated; keys are rotated; keys and values are
+/// rounded to the plan's precision.
+Status project_rows(RunContext& run, std::uint32_t layer, Rows hidden, std::uint32_t first, MutableRows queries, MutableRows keys,
+                    MutableRows values);
+
+/// Adds rows [rows][kv heads * head dim] to the cache of every kv head.
+Status append_rows(RunContext& run, std::uint32_t layer, Rows keys, Rows values);
+
+/// Both: projects `hidden`, whose first row is position `first`. Queries stay unrotated; keys are rotated; keys and values are
 /// rounded to the plan's precision and appended to the cache.
 Status project_block(RunContext& run, std::uint32_t layer, Rows hidden, std::uint32_t first, MutableRows queries,
                      ProjectionBlock& block);
