@@ -1,0 +1,143 @@
+#include "core/policy/vertical_slash.h"
+
+#include <algorithm>
+#include <string>
+
+#include "core/policy/plan_builder.h"
+
+namespace attnscope {
+namespace vertical_slash {
+namespace {
+
+enum Index { index_v, index_s, index_last_q, index_force_v, index_force_s };
+
+constexpr std::uint32_t least_distances = 50;  // max(s, 50) in the published code
+
+constexpr const char* searched_in_code = "microsoft/MInference minference/modules/minference_forward.py, search_pattern";
+constexpr const char* paper_table = "MInference paper (Jiang et al. 2024), table of the search space; recalled, not checked at the source";
+
+PolicyDescriptor descriptor() {
+  constexpr double longest = 1 << 20;  // 1M tokens, the longest prompts published
+  constexpr std::uint32_t published = 131072;
+  return {
+      .id = "vertical-slash",
+      .title = "Vertical-slash (MInference)",
+      .family = Family::prefill,
+      .unit = DecisionUnit::query_head,
+      .granularity = "column and distance, computed as unaligned 64 x 64 tiles + columns",
+      .phase = "prefill",
+      .frees = Frees::nothing,
+      .query_aware = QueryAware::prompt,
+      .doc = "Keeps the v columns and the s distances (query - key) with the most attention of the last queries, for all rows.",
+      .source = "MInference 1.0 (Jiang et al. 2024); microsoft/MInference csrc/vertical_slash_index.cu, minference/modules/minference_forward.py",
+      .parameters =
+          {{.name = "v", .unit = "tokens", .minimum = 1, .maximum = longest, .fallback = 1000,
+            .doc = "Columns kept, forced ones included; at least force_v, at most N.", .logarithmic = true, .scales = true},
+           {.name = "s", .unit = "tokens", .minimum = 1, .maximum = longest, .fallback = 6096,
+            .doc = "Distances kept, forced ones included; at least 50, at most N.", .logarithmic = true, .scales = true},
+           {.name = "last_q", .unit = "queries", .minimum = 1, .maximum = 512, .fallback = 64,
+            .doc = "How many of the last prompt queries the scores are summed over.", .logarithmic = true},
+           {.name = "force_v", .unit = "tokens", .minimum = 0, .maximum = 4096, .fallback = 30,
+            .doc = "First columns that are always kept, inside v."},
+           {.name = "force_s", .unit = "tokens", .minimum = 0, .maximum = 4096, .fallback = 100,
+            .doc = "Nearest distances that are always kept, inside s; where s is smaller, the s nearest are."}},
+      .presets = {
+          {"default", "microsoft/MInference minference/modules/minference_forward.py: heads without an entry, and those where block-sparse won the search",
+           {1000, 6096, 64, 30, 100}, published},
+          {"paper-30-2048", paper_table, {30, 2048, 64, 30, 100}, published},
+          {"paper-100-1800", paper_table, {100, 1800, 64, 30, 100}, published},
+          {"paper-500-1500", paper_table, {500, 1500, 64, 30, 100}, published},
+          {"paper-3000-200", paper_table, {3000, 200, 64, 30, 100}, published},
+          {"search-30-800", searched_in_code, {30, 800, 64, 30, 100}, published},
+          {"search-100-750", searched_in_code, {100, 750, 64, 30, 100}, published},
+          {"search-500-700", searched_in_code, {500, 700, 64, 30, 100}, published},
+          {"search-3500-100", searched_in_code, {3500, 100, 64, 30, 100}, published},
+          {"llama-3.1-8b-v2", "microsoft/MInference minference/configs, the file registered for Llama-3.1-8B (_v2): all 1,024 heads",
+           {512, 2048, 64, 30, 100}, published},
+      }};
+}
+
+/// What does not depend on v, s and the forced entries.
+struct Ranked {
+  Scores scores;
+  std::vector<std::uint32_t> columns, distances;
+};
+
+/// Mean over the strip's rows of the mass that columns and distances keep, pair by pair: by column plus by distance minus
+/// what both keep.
+double kept_mass(const Ranked& ranked, const StripRows& strip, std::span<const std::uint32_t> columns, std::span<const std::uint32_t> distances,
+                 std::span<const std::uint8_t> keeps_distance) {
+  double mass = 0;
+  for (std::uint32_t j : columns) mass += static_cast<double>(ranked.scores.column[j]);
+  for (std::uint32_t t : distances) mass += static_cast<double>(ranked.scores.distance[t]);
+  const std::uint32_t rows = ranked.scores.rows;
+  for (std::uint32_t r = 0; r < rows; ++r) {
+    const float* p = strip.row(r);
+    const auto position = static_cast<std::uint32_t>(keeps_distance.size() - 1 - r);
+    double both = 0;
+    for (std::uint32_t j : columns) {
+      if (j > position) break;
+      if (keeps_distance[position - j]) both += static_cast<double>(p[j]);
+    }
+    mass -= both;
+  }
+  return mass / rows;
+}
+
+class Policy : public PrefillPolicy {
+ public:
+  explicit Policy(const PolicyConfig& config)
+      : v_(config.count(index_v)), s_(config.count(index_s)), last_q_(config.count(index_last_q)), force_v_(config.count(index_force_v)),
+        force_s_(config.count(index_force_s)) {}
+
+  Status plan(const LayerInput& input, std::uint32_t head, PrefillPlan& plan) const override {
+    const std::uint32_t tokens = input.prompt_tokens;
+    if (tokens == 0) {
+      start_plan(plan, 0);
+      return success();
+    }
+    const std::uint32_t rows = std::min(last_q_, tokens);
+    const std::string head_key = "vertical-slash/l" + std::to_string(input.layer) + "/h" + std::to_string(head) + "/n" + std::to_string(tokens);
+    // Rows are added to the strip as a larger last_q asks for them; those that are there never change.
+    const auto& strip = input.memo->get<std::shared_ptr<StripRows>>(head_key + "/strip", [] { return std::make_shared<StripRows>(); });
+    if (Status status = strip->extend(input, head, rows); !status) return status;
+    const Ranked& ranked = input.memo->get<Ranked>(head_key + "/q" + std::to_string(rows), [&] {
+      Ranked made{sum_strip(*strip, rows, tokens), {}, {}};
+      made.columns = rank(made.scores.column);
+      made.distances = rank(made.scores.distance);
+      return made;
+    });
+
+    const std::uint32_t v = std::min(tokens, std::max(v_, force_v_)), s = std::min(tokens, std::max(s_, least_distances));
+    const std::vector<std::uint8_t> keeps_column = keep(ranked.columns, v, force_v_), keeps_distance = keep(ranked.distances, s, force_s_);
+    std::vector<std::uint32_t> columns, distances;
+    columns.reserve(v);
+    distances.reserve(s);
+    for (std::uint32_t j = 0; j < tokens; ++j)
+      if (keeps_column[j]) columns.push_back(j);
+    for (std::uint32_t t = tokens; t-- > 0;)
+      if (keeps_distance[t]) distances.push_back(t);
+
+    const double estimate = kept_mass(ranked, *strip, columns, distances, keeps_distance);
+    plan = plan_from_vertical_slash(tokens, std::move(columns), std::move(distances), input.visibility);
+    plan.estimated_recall = estimate;
+    plan.forced_columns = std::min(force_v_, v);
+    plan.forced_distances = std::min(force_s_, s);
+    return success();
+  }
+
+ private:
+  std::uint32_t v_, s_, last_q_, force_v_, force_s_;
+};
+
+}  // namespace
+}  // namespace vertical_slash
+
+PolicyEntry vertical_slash_entry() {
+  return {.descriptor = vertical_slash::descriptor(),
+          .prefill = [](const PolicyConfig& config) -> Result<std::unique_ptr<PrefillPolicy>> {
+            return std::unique_ptr<PrefillPolicy>(std::make_unique<vertical_slash::Policy>(config));
+          }};
+}
+
+}  // namespace attnscope
