@@ -7,6 +7,11 @@ PolicyEntry dense_entry();
 PolicyEntry a_shape_entry();
 PolicyEntry vertical_slash_entry();
 PolicyEntry block_sparse_entry();
+PolicyEntry lagkv_official_entry();
+PolicyEntry lagkv_kvpress_entry();
+PolicyEntry streaming_llm_entry();
+PolicyEntry oracle_mass_entry();
+PolicyEntry random_entry();
 
 std::span<const PolicyEntry> policies() {
   static const std::vector<PolicyEntry> all = {
@@ -14,6 +19,11 @@ std::span<const PolicyEntry> policies() {
       a_shape_entry(),
       vertical_slash_entry(),
       block_sparse_entry(),
+      lagkv_official_entry(),
+      lagkv_kvpress_entry(),
+      streaming_llm_entry(),
+      oracle_mass_entry(),
+      random_entry(),
   };
   return all;
 }

@@ -1,0 +1,28 @@
+// What retention policies share: the size of a layer's cache, and its two ends that no score decides about.
+#pragma once
+#include <algorithm>
+
+#include "core/policy/policy.h"
+
+namespace attnscope {
+
+/// Slots of the layer: every head holds as many, heads that are not replayed hold none.
+inline std::size_t resident_slots(std::span<const ResidentTokens> resident) {
+  std::size_t n = 0;
+  for (const ResidentTokens& head : resident) n = std::max(n, head.size());
+  return n;
+}
+
+/// The first `sinks` and last `recent` of n slots, as one span where they meet.
+inline void resident_ends(std::size_t n, std::size_t sinks, std::size_t recent, std::vector<KeySpan>& spans) {
+  const auto end = static_cast<std::uint32_t>(n);
+  const auto first = static_cast<std::uint32_t>(std::min(sinks, n)), last = static_cast<std::uint32_t>(n - std::min(recent, n));
+  if (last <= first) {
+    if (n > 0) spans.push_back({0, end});
+    return;
+  }
+  if (first > 0) spans.push_back({0, first});
+  if (last < end) spans.push_back({last, end});
+}
+
+}  // namespace attnscope
