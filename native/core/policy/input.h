@@ -53,6 +53,7 @@ struct LayerInput {
   /// [heads] prompt queries summed over blocks of 64 positions and divided by the rows in the block; may be empty.
   std::span<const Rows> pooled_queries;
   Memo* memo = nullptr;                        // never null when a policy is called
+  double bytes_per_element = 2;                // of K and V as the run stores them
 
   std::uint32_t group() const { return heads / kv_heads; }
   std::uint32_t kv_head(std::uint32_t head) const { return head / group(); }

@@ -10,6 +10,10 @@ PolicyEntry block_sparse_entry();
 PolicyEntry lagkv_official_entry();
 PolicyEntry lagkv_kvpress_entry();
 PolicyEntry streaming_llm_entry();
+PolicyEntry magicpig_authors_entry();
+PolicyEntry magicpig_paper_entry();
+PolicyEntry topk_exact_entry();
+PolicyEntry oracle_sampling_entry();
 PolicyEntry oracle_mass_entry();
 PolicyEntry random_entry();
 
@@ -22,6 +26,10 @@ std::span<const PolicyEntry> policies() {
       lagkv_official_entry(),
       lagkv_kvpress_entry(),
       streaming_llm_entry(),
+      magicpig_authors_entry(),
+      magicpig_paper_entry(),
+      topk_exact_entry(),
+      oracle_sampling_entry(),
       oracle_mass_entry(),
       random_entry(),
   };
