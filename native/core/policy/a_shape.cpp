@@ -52,8 +52,9 @@ class Policy : public PrefillPolicy {
     const Visibility local{window == 0 ? local_ : std::min(window, local_)};
     const std::uint32_t sink_blocks = (std::min(sink_, tokens) + block - 1) / block;
     for (std::uint32_t m = 0; m < plan.row_blocks(); ++m) {
-      const std::uint32_t first_local = first_visible_key(m, local) / block;
-      for (std::uint32_t b = first_visible_key(m, input.visibility) / block; b < std::min(sink_blocks, first_local); ++b) plan.tile.push_back(b * block);
+      const std::uint32_t first_local = first_visible_key(m, local) / block, first_sink = first_visible_key(m, input.visibility);
+      if (first_sink < sink_)
+        for (std::uint32_t b = first_sink / block; b < std::min(sink_blocks, first_local); ++b) plan.tile.push_back(b * block);
       for (std::uint32_t b = first_local; b <= m; ++b) plan.tile.push_back(b * block);
       finish_row_block(plan);
     }
