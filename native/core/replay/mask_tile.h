@@ -13,9 +13,9 @@ struct MaskTile {
   std::vector<std::uint8_t> complete;
 };
 
-/// Exact for every pair of the prompt: a prefill plan says all.
+/// Exact for every pair of the prompt: a prefill plan says all. Rows after the prompt are in no cell.
 void mask_tile(const PrefillPlan& plan, const TileGrid& grid, Visibility visibility, MaskTile& out);
-/// From the rows of a trace; rows before `context` are dense (all kept) where `dense_before` is set.
+/// From the rows of a trace; rows before `dense_before` are dense (all kept, nothing forced), evaluated or not.
 void mask_tile(const HeadTrace& trace, const TileGrid& grid, Visibility visibility, std::uint32_t dense_before, MaskTile& out);
 
 }  // namespace attnscope

@@ -71,7 +71,7 @@ Metrics evaluate(const Strip& strip, const HeadTrace& trace, const LayerInput& i
 struct KeyFate {
   std::vector<float> kept, forced, missed;  // [tokens]
 };
-KeyFate key_fate(const Strip& strip, const HeadTrace& trace);
+KeyFate key_fate(const Strip& strip, const HeadTrace& trace, Visibility visibility);
 
 /// KV bytes of a layer from the tokens each kv head keeps: what is needed, what a rectangular array (longest head) takes,
 /// and what pages of `page` tokens a head take. Bytes = 2 * head_dim * bytes_per_element a token.
