@@ -25,6 +25,17 @@ Result<PolicyChoice> parse_policy(std::string_view text) {
   return PolicyChoice{entry.value(), config.take()};
 }
 
+Result<PolicyChoice> scaled_policy(std::string_view id, std::string_view preset, std::uint32_t tokens) {
+  const Result<const PolicyEntry*> entry = find_policy(id);
+  if (!entry) return entry.error();
+  std::string known;
+  for (const Preset& each : entry.value()->descriptor.presets) {
+    if (preset == each.name) return PolicyChoice{entry.value(), scaled_preset(entry.value()->descriptor, each, tokens)};
+    known.append(known.empty() ? "" : ", ").append(each.name);
+  }
+  return Error{"E_POLICY_PRESET", "policy " + std::string(id) + ": no preset is called \"" + std::string(preset) + "\"; known: " + known};
+}
+
 std::string write_policy(const PolicyChoice& choice) {
   const std::string values = write_config(choice.entry->descriptor, choice.config);
   return values.empty() ? choice.entry->descriptor.id : choice.entry->descriptor.id + (":" + values);

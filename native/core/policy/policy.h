@@ -151,6 +151,8 @@ struct PolicyChoice {
   PolicyConfig config;
 };
 Result<PolicyChoice> parse_policy(std::string_view text);
+/// A preset by name, scaled to `tokens` (as it is where it does not scale). E_POLICY_PRESET names the known ones.
+Result<PolicyChoice> scaled_policy(std::string_view id, std::string_view preset, std::uint32_t tokens);
 std::string write_policy(const PolicyChoice& choice);
 
 /// Policies, parameters, presets, labels and metrics as JSON (schema: PolicyCatalogue in native/engine.ts).
