@@ -45,8 +45,11 @@ void plan_zones(const PrefillPlan& plan, std::uint32_t block, std::uint32_t begi
   const std::uint32_t before = begin < PrefillPlan::block ? 0 : begin - PrefillPlan::block + 1;
   std::uint32_t covered = begin;  // keys below it are done
   const auto columns_until = [&](std::uint32_t key) {
-    for (; column != columns.end() && *column < key; ++column)
-      if (*column >= covered) limits.add({*column, *column + 1}, false, out), covered = *column + 1;
+    for (; column != columns.end() && *column < key; ++column) {
+      if (*column < covered) continue;
+      limits.add({*column, *column + 1}, false, out);
+      covered = *column + 1;
+    }
   };
   for (auto tile = std::lower_bound(tiles.begin(), tiles.end(), before); tile != tiles.end() && *tile < end; ++tile) {
     const KeySpan keys{std::max(*tile, covered), std::min(end, *tile + PrefillPlan::block)};

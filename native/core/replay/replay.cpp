@@ -39,7 +39,6 @@ Status check_schedule(Family family, const LayerInput& input, std::span<const st
 
 Result<HeadTrace> replay(const PolicyChoice& policy, const LayerInput& given, std::uint32_t head, std::span<const std::uint32_t> rows,
                          const Schedule& schedule, double bytes_per_element, std::span<const double> future, PrefillPlan* plan) {
-  (void)bytes_per_element;  // policies count bytes by the type of the keys they index; kept in the call for those that will not
   const PolicyEntry& entry = *policy.entry;
   if (const Status status = replay_checks::check_rows(given, rows); !status) return status.error();
   if (const Status status = replay_checks::check_schedule(entry.descriptor.family, given, rows, schedule); !status) return status.error();
@@ -49,6 +48,7 @@ Result<HeadTrace> replay(const PolicyChoice& policy, const LayerInput& given, st
                                       " tokens; load the key vectors of kv head " + std::to_string(kv_head) + " first."};
   Memo own;
   LayerInput input = given;
+  input.bytes_per_element = bytes_per_element;
   if (input.memo == nullptr) input.memo = &own;
 
   if (entry.prefill != nullptr) {

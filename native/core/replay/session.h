@@ -28,7 +28,7 @@ class HeadSession {
   /// Keys or values at positions [first, first + count) in `dtype`, [count][head_dim].
   Status set_keys(DType dtype, const void* data, std::uint32_t first, std::uint32_t count);
   Status set_values(DType dtype, const void* data, std::uint32_t first, std::uint32_t count);
-  /// All stored queries of the head (ascending positions) with their LSE; called once.
+  /// All stored queries of the head (ascending positions) with their LSE, natural log; called once.
   Status set_queries(DType dtype, const void* data, std::span<const std::uint32_t> positions, std::span<const float> lse);
   /// Mean queries by 64 prompt positions, [blocks][head_dim]; without them they are made from complete blocks of queries.
   Status set_pooled_queries(std::span<const float> rows);
@@ -73,7 +73,9 @@ class HeadSession {
   const LayerInput& input() const;
   const Strip& rows() const;
   SequenceInfo info() const;
-  std::span<const double> future() const;
+  /// Attention mass each key receives from the evaluated rows at or after `first_row`, fp64; what yardsticks that look
+  /// ahead are given: rows from the context on, or all where the prompt is fed in chunks.
+  std::vector<double> future(std::uint32_t first_row) const;
 
  private:
   struct State;
