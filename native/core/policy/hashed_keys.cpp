@@ -48,7 +48,7 @@ Recent<T>& recent(Memo& memo, const std::string& name) {
 }  // namespace
 
 HashedKeys::HashedKeys(const LayerInput& input, std::uint32_t kv_head, const HashPlan& plan)
-    : count_(plan.context), dim_(input.head_dim), transform_(plan.transform), centre_(dim_, 0.0f), norms_(count_),
+    : count_(plan.context), dim_(input.head_dim), transform_(plan.transform), centre_(dim_, 0.0f), norms_(count_), inverse_norms_(count_),
       projection_(stream_of(input, kv_head, plan), dim_ + (plan.transform ? 1 : 0)) {
   const Rows keys = input.keys[kv_head];
   if (plan.centre.end > plan.centre.begin) {
@@ -62,6 +62,10 @@ HashedKeys::HashedKeys(const LayerInput& input, std::uint32_t kv_head, const Has
     for (std::size_t c = 0; c < dim_; ++c) centred[c] = keys.row(i)[c] - centre_[c];
     norms_[i] = std::sqrt(dot(centred.data(), centred.data(), dim_));
     radius_ = norms_[i] > radius_ ? norms_[i] : radius_;
+  }
+  for (std::size_t i = 0; i < count_; ++i) {
+    const float length = transform_ ? radius_ : norms_[i];
+    inverse_norms_[i] = length > 0 ? 1 / length : 0.0f;
   }
 }
 

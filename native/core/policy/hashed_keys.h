@@ -33,15 +33,15 @@ class HashedKeys {
   HashTables tables(std::uint32_t K, std::uint32_t L) const { return {signs_.data(), count_, count_, K, L}; }
 
   std::span<const float> centre() const { return centre_; }
-  /// |k - centre|, or r for every key where the transform is on.
-  float norm(std::uint32_t key) const { return transform_ ? radius_ : norms_[key]; }
+  /// 1 / |k - centre|, or 1 / r for every key where the transform is on; 0 for a key of length 0.
+  float inverse_norm(std::uint32_t key) const { return inverse_norms_[key]; }
   std::size_t count() const { return count_; }
 
  private:
   std::size_t count_, dim_;
   bool transform_;
   float radius_ = 0;
-  std::vector<float> centre_, norms_;
+  std::vector<float> centre_, norms_, inverse_norms_;
   Projection projection_;
   std::vector<std::uint16_t> signs_;   // [panels][count]
 };
