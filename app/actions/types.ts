@@ -22,7 +22,7 @@ export interface ActionContext {
  */
 export type Chord = string;
 
-export type ActionGroup = "View" | "Heads" | "Map" | "Tokens" | "Capture" | "Figure" | "History" | "Window";
+export type ActionGroup = "View" | "Heads" | "Map" | "Policies" | "Tokens" | "Capture" | "Figure" | "History" | "Window";
 
 /** A thing a person can do. Menus, palette, keys and help are all made from the list of these. */
 export interface Action {

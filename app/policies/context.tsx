@@ -25,25 +25,25 @@ const needed = (view: ViewState): boolean => view.policyPanel || view.drawer !==
 /** Runs the chosen policies on the chosen head while anything shows them. */
 export function PoliciesProvider({ capture, children }: { capture: Capture; children: ReactNode }) {
   const wanted = useView(needed);
-  const [store, setStore] = useState<PolicyStore | null>(null);
-  const [fault, setFault] = useState<unknown>(null);
+  const [{ store, fault }, setWorker] = useState<{ store: PolicyStore | null; fault: unknown }>({ store: null, fault: null });
   useEffect(() => {
-    if (!wanted) return;
+    let release: (() => void) | undefined, made: PolicyStore | undefined;
     try {
-      const { client, release } = acquirePolicies(capture);
-      const made = new PolicyStore(client);
-      setStore(made);
-      setFault(null);
-      return () => {
-        made.stop();
-        release();
-        setStore(null);
-      };
+      if (wanted) {
+        const acquired = acquirePolicies(capture);
+        release = acquired.release;
+        made = new PolicyStore(acquired.client);
+      }
+      // oxlint-disable-next-line react/set-state-in-effect -- a worker is started outside of React and its handle kept here
+      setWorker({ store: made ?? null, fault: null });
     } catch (error) {
       // A browser without module workers says so here.
-      setFault(error);
-      return undefined;
+      setWorker({ store: null, fault: error });
     }
+    return () => {
+      made?.stop();
+      release?.();
+    };
   }, [capture, wanted]);
   const described = useAsync(store === null ? null : () => store.client.catalogue(), [store]);
   const value = useMemo<Policies>(() => ({

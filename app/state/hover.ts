@@ -6,9 +6,11 @@ export interface Hover {
   head: { layer: number; head: number } | null;
   /** Linked crosshair in tokens. */
   pair: { query: number; key: number } | null;
+  /** The pair a click fixed, on the map or in the token text; the crosshair stays there until it is released. */
+  pinned: { query: number; key: number } | null;
 }
 
-const NOTHING: Hover = { head: null, pair: null };
+const NOTHING: Hover = { head: null, pair: null, pinned: null };
 
 export class HoverStore {
   private state = NOTHING;

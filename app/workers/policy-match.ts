@@ -88,8 +88,10 @@ function knobs(policy: PolicyDescriptor, values: readonly number[]): Knob[] {
     const factor = LARGEST_FACTOR ** (2 * share - 1);
     return values.map((value, i) => (scaling.some((item) => item.i === i) ? fitValue(policy.parameters[i] as PolicyParameter, value * factor) : value));
   };
-  const rank = ({ unit, logarithmic }: PolicyParameter): number => (unit === "share of 1" ? 0 : logarithmic ? 1 : 2);
   const single = numeric.toSorted((a, b) => rank(a.parameter) - rank(b.parameter)).map(({ parameter, i }): Knob => (share) =>
     values.map((value, j) => (j === i ? fitValue(parameter, sliderValue(parameter, share)) : value)));
   return scaling.length > 0 ? [together, ...single] : single;
 }
+
+/** Shares first: they mean a budget most often; then what moves in ratios. */
+const rank = ({ unit, logarithmic }: PolicyParameter): number => (unit === "share of 1" ? 0 : logarithmic ? 1 : 2);

@@ -1,10 +1,13 @@
 import type { Capture } from "../../../data/reader/capture-types.ts";
 import type { CaptureSession } from "../../lib/capture-session.ts";
 import { useOverview } from "../../lib/overview.ts";
+import { PoliciesProvider } from "../../policies/context.tsx";
 import { useAsync } from "../../lib/use-async.ts";
 import { useView } from "../../state/store.ts";
 import { HomeView } from "../home/home-view.tsx";
 import { KvView } from "../kv/kv-view.tsx";
+import { Drawer } from "../policies/drawer.tsx";
+import { PolicyPanel } from "../policies/policy-panel.tsx";
 import { ErrorBoundary } from "./error-boundary.tsx";
 import { ProblemPanel } from "./problem-panel.tsx";
 import { Rail } from "./rail.tsx";
@@ -35,16 +38,19 @@ function Opened({ capture }: { capture: Capture }) {
   if (overview.state === "loading" && page === "home") return <main className="page"><p className="waiting">Reading heads</p></main>;
   if (overview.state !== "loading" && overview.value === null) return <NothingFinished running={capture.manifest.status === "running"} />;
   return (
-    <main className="page">
-      <ErrorBoundary key={page}>
-        {page === "home" ? overview.value !== null && <HomeView capture={capture} overview={overview.value} /> : (
-          <>
-            {rail && (overview.value === null ? <aside className="rail" aria-label="Heads" /> : <Rail overview={overview.value} />)}
-            {page === "head" ? <MapPage capture={capture} /> : <KvView capture={capture} />}
-          </>
-        )}
-      </ErrorBoundary>
-    </main>
+    <PoliciesProvider capture={capture}>
+      <main className="page">
+        <ErrorBoundary key={page}>
+          {page === "home" ? overview.value !== null && <HomeView capture={capture} overview={overview.value} /> : (
+            <>
+              {rail && (overview.value === null ? <aside className="rail" aria-label="Heads" /> : <Rail overview={overview.value} />)}
+              {page === "head" ? <div className="map-column"><MapPage capture={capture} /><Drawer capture={capture} /></div> : <KvView capture={capture} />}
+            </>
+          )}
+        </ErrorBoundary>
+        {page !== "kv" && <ErrorBoundary><PolicyPanel capture={capture} /></ErrorBoundary>}
+      </main>
+    </PoliciesProvider>
   );
 }
 
