@@ -45,7 +45,7 @@ Status EvictingKvCache::evict(std::uint32_t layer, std::uint32_t kv_head, std::s
   const std::size_t held = head.positions.size();
   for (std::size_t i = 0; i < slots.size(); ++i)
     if (slots[i] >= held || (i > 0 && slots[i] <= slots[i - 1]))
-      return failure("E_POLICY_EVICTION", "the policy of layer ", layer, ", kv head ", kv_head, " drops slot ", slots[i], " of ", held,
+      return failure("E_POLICY_EVICT", "the policy of layer ", layer, ", kv head ", kv_head, " drops slot ", slots[i], " of ", held,
                      " held, which is outside or out of order; this is a fault of the policy, report it");
   std::size_t to = slots[0];
   for (std::size_t i = 0; i < slots.size(); ++i) {

@@ -20,6 +20,8 @@ class EvictingKvCache final : public KvCache {
   Status evict(std::uint32_t layer, std::uint32_t kv_head, std::span<const std::uint32_t> slots);
 
   std::span<const std::uint32_t> positions(std::uint32_t layer, std::uint32_t kv_head) const { return head(layer, kv_head).positions; }
+  /// Tokens that were ever appended to a kv head: the position of the next.
+  std::uint32_t appended(std::uint32_t layer, std::uint32_t kv_head) const { return head(layer, kv_head).appended; }
   /// Tokens of all layers and kv heads held now.
   std::uint64_t tokens() const { return tokens_; }
   /// Bytes of one token of one kv head: its key and its value.

@@ -57,7 +57,7 @@ class Prefill {
   Status run_layer(std::uint32_t layer) {
     const bool recorded = run_.plan.reduce.enabled && !run_.plan.skips(layer);
     TableEmitter emitter(run_, Segment::prefill, static_cast<std::int32_t>(layer));
-    begin_progress(Phase::prefill, layer, row_work() * tokens_);
+    begin_progress(Phase::prefill, layer, run_.row_work() * tokens_);
     ATTNSCOPE_TRY(project(layer));
     if (recorded) ATTNSCOPE_TRY(emit_query_stats(emitter, queries()));
     LayerKeys keys;
@@ -80,7 +80,7 @@ class Prefill {
     return over_rows(0, tokens_, [&](std::size_t begin, std::size_t count) -> Status {
       ATTNSCOPE_TRY(project_block(run_, layer, hidden().slice(begin, count), static_cast<std::uint32_t>(begin),
                                   queries().slice(begin, count), projection_));
-      run_.progress.advance(count * projection_work());
+      run_.progress.advance(count * run_.projection_work());
       return success();
     });
   }
@@ -92,7 +92,7 @@ class Prefill {
     return over_rows(first, first + rows, [&](std::size_t begin, std::size_t count) -> Status {
       run_.model.finish_layer(layer, attention.slice(begin - first, count), hidden().slice(begin, count));
       if (!run_.pool.keep_going(0)) return cancelled();
-      run_.progress.advance(count * (row_work() - projection_work()));
+      run_.progress.advance(count * (run_.row_work() - run_.projection_work()));
       return check_finite(run_, hidden().slice(begin, count), layer);
     });
   }
@@ -129,14 +129,6 @@ class Prefill {
     return success();
   }
 
-  /// Work of a row's matrix products in units of one (query, key) pair of one head, 4 * head_dim flops.
-  std::uint64_t projection_work() const {
-    return run_.plan.model.hidden_size * (run_.query_width() + 2 * run_.kv_width()) / (2 * run_.plan.model.head_dim);
-  }
-  std::uint64_t row_work() const {
-    const ModelPlan& m = run_.plan.model;
-    return projection_work() + m.hidden_size * (run_.query_width() + 3 * std::uint64_t(m.feed_forward_size)) / (2 * m.head_dim);
-  }
   void begin_progress(Phase phase, std::uint32_t layer, std::uint64_t row_work) {
     run_.progress.begin(phase, layer, run_.plan.model.layers, row_work + causal_pairs(0, tokens_) * run_.plan.model.heads);
   }

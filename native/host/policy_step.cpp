@@ -1,0 +1,165 @@
+// One token through every layer, and what policies decide about it.
+#include <algorithm>
+#include <numeric>
+
+#include "core/replay/spans.h"
+#include "host/failure.h"
+#include "host/policy_model.h"
+
+namespace attnscope {
+
+Status PolicyModel::step(std::uint32_t id) {
+  const MutableRows hidden{hidden_.data(), 1, hidden_.size(), hidden_.size()};
+  run_.model.embed({&id, 1}, hidden);
+  ATTNSCOPE_TRY(check_finite(run_, hidden, run_.plan.model.layers));
+  for (std::uint32_t layer = 0; layer < run_.plan.model.layers; ++layer) {
+    ATTNSCOPE_TRY(step_layer(layer));
+    keep_residual(layer, hidden);
+  }
+  ++fed_;
+  return compute_logits_of(hidden);
+}
+
+Status PolicyModel::step_layer(std::uint32_t layer) {
+  const MutableRows hidden{hidden_.data(), 1, hidden_.size(), hidden_.size()};
+  const MutableRows query{query_.data(), 1, query_.size(), query_.size()}, attention{attention_.data(), 1, attention_.size(), attention_.size()};
+  LayerPolicies& policies = policies_[layer];
+  LayerKeys& keys = keys_[layer];
+  ATTNSCOPE_TRY(project_block(run_, layer, hidden, fed_, query, projection_));
+  ATTNSCOPE_TRY(finish_queries(run_, layer, query, fed_));
+  keys.refresh(run_, layer, expansions_);
+  if (!run_.pool.keep_going(0)) return cancelled();
+  peak_tokens_ = std::max(peak_tokens_, cache_.tokens());
+
+  LayerReads reads;
+  if (!policies.retention.empty()) {
+    AppendEvent event;
+    event.added = 1;
+    event.prefill = false;
+    ATTNSCOPE_TRY(decide(layer, query, fed_, event));
+    ATTNSCOPE_TRY(evict(layer, true));
+  }
+  if (!policies.retrieval.empty()) {
+    ATTNSCOPE_TRY(select(layer, query, fed_));
+    reads.selected = selected_;
+  }
+  trace_rows(layer, fed_, fed_ + 1);
+  ATTNSCOPE_TRY(attend_layer(run_, query, fed_, keys, reads, attention));
+  ATTNSCOPE_TRY(evict(layer, false));
+  run_.model.finish_layer(layer, attention, hidden);
+  if (!run_.pool.keep_going(0)) return cancelled();
+  return check_finite(run_, hidden, layer);
+}
+
+Status PolicyModel::decide(std::uint32_t layer, Rows queries, std::uint32_t first, const AppendEvent& event) {
+  const std::uint32_t kv_heads = run_.plan.model.kv_heads;
+  PolicyInput input(run_.plan, layer, first + event.added, context_);
+  input.set_queries(queries, first);
+  for (auto& slots : evict_) slots.clear();
+  for (auto& unit : policies_[layer].retention) {
+    std::vector<ResidentTokens> resident(kv_heads);
+    std::vector<std::vector<std::uint32_t>> evict(kv_heads);
+    for (std::uint32_t h = 0; h < kv_heads; ++h)
+      if (unit.rules[h]) resident[h] = resident_tokens(layer, h);
+    ATTNSCOPE_TRY(unit.policy->append(input.with(unit.memo), resident, event, evict));
+    const bool before = unit.policy->evicts_before_attention();
+    double transient = 0;
+    for (std::uint32_t h = 0; h < kv_heads; ++h) {
+      if (!unit.rules[h]) continue;
+      if (!evict[h].empty()) transient += unit.policy->transient_tokens();
+      evict_[h] = std::move(evict[h]);
+      evict_before_[h] = before;
+    }
+    peak_tokens_ = std::max(peak_tokens_, cache_.tokens() + static_cast<std::uint64_t>(transient));
+  }
+  return success();
+}
+
+ResidentTokens PolicyModel::resident_tokens(std::uint32_t layer, std::uint32_t kv_head) const {
+  const KvView& view = keys_[layer].view(kv_head);
+  return {view.keys, view.values, cache_.positions(layer, kv_head), false};
+}
+
+Status PolicyModel::evict(std::uint32_t layer, bool before_attention) {
+  bool moved = false;
+  for (std::uint32_t h = 0; h < run_.plan.model.kv_heads; ++h) {
+    if ((evict_before_[h] != 0) != before_attention || evict_[h].empty()) continue;
+    ATTNSCOPE_TRY(cache_.evict(layer, h, evict_[h]));
+    evict_[h].clear();
+    moved = true;
+  }
+  if (moved && before_attention) keys_[layer].refresh(run_, layer, expansions_);
+  return success();
+}
+
+Status PolicyModel::select(std::uint32_t layer, Rows query, std::uint32_t position) {
+  auto& units = policies_[layer].retrieval;
+  const std::size_t dim = run_.plan.model.head_dim;
+  PolicyInput input(run_.plan, layer, position + 1, context_);
+  input.set_rows(keys_[layer]);
+  input.set_queries(query, position);
+  for (auto& each : selected_) each.dense = true;
+  const bool complete = run_.pool.parallel_for(units.size(), [&](std::size_t i, unsigned) {
+    auto& unit = units[i];
+    const LayerInput seen = input.with(unit.memo);
+    unit.policy->insert(seen, unit.kv_head, {position, position + 1});
+    for (std::uint32_t head : unit.heads) {
+      selections_[head].clear();
+      unit.policy->query(seen, head, position, head_rows(query, head, dim).row(0), selections_[head]);
+      merge_selection(selections_[head], position + 1, selected_[head]);
+    }
+  });
+  return complete ? success() : Status(cancelled());
+}
+
+void PolicyModel::trace_plans(std::uint32_t layer, const PolicyInput& input, const std::vector<PrefillPlan>& plans) {
+  for (Tracer& tracer : tracers_) {
+    if (tracer.layer != layer || plans[tracer.head].tokens == 0) continue;
+    std::vector<std::uint32_t> rows(plans[tracer.head].tokens);
+    std::iota(rows.begin(), rows.end(), 0u);
+    Memo memo;
+    tracer.plan = trace_plan(plans[tracer.head], input.with(memo), rows);
+  }
+}
+
+void PolicyModel::trace_rows(std::uint32_t layer, std::uint32_t first, std::uint32_t end) {
+  const LayerPolicies& policies = policies_[layer];
+  SpanList kept, forced, slots;
+  for (Tracer& tracer : tracers_) {
+    if (tracer.layer != layer) continue;
+    const std::uint32_t kv_head = tracer.head / run_.plan.group();
+    const auto rules = [&](const LayerPolicies::Retention& unit) { return unit.rules[kv_head] != 0; };
+    const auto retention = std::find_if(policies.retention.begin(), policies.retention.end(), rules);
+    for (std::uint32_t row = first; row < end; ++row) {
+      kept.clear(), forced.clear(), slots.clear();
+      if (retention != policies.retention.end()) {
+        ResidentTokens resident = resident_tokens(layer, kv_head);
+        const auto visible = std::upper_bound(resident.positions.begin(), resident.positions.end(), row) - resident.positions.begin();
+        resident.positions = resident.positions.first(static_cast<std::size_t>(visible));
+        retention->policy->forced(resident, slots);
+        for (std::uint32_t position : resident.positions) append_span(kept, {position, position + 1});
+        for (const KeySpan& span : slots)
+          for (std::size_t s = span.begin; s < std::min<std::size_t>(span.end, resident.size()); ++s)
+            append_span(forced, {resident.positions[s], resident.positions[s] + 1});
+        tracer.writer.row(row, kept, forced);
+      } else if (!policies.retrieval.empty() && !selected_[tracer.head].dense) {
+        const SelectedKeys& selected = selected_[tracer.head];
+        for (std::uint32_t key : selected.keys) append_span(kept, {key, key + 1});
+        clip_spans(selections_[tracer.head].fixed, 0, row + 1, forced);
+        tracer.writer.weighted(row, kept, forced, selected.log_weight);
+      } else {
+        tracer.writer.dense(row);
+      }
+    }
+  }
+}
+
+std::vector<PolicyRunResult::Trace> PolicyModel::take_traces() {
+  std::vector<PolicyRunResult::Trace> traces;
+  for (Tracer& tracer : tracers_)
+    traces.push_back({tracer.layer, tracer.head, tracer.plan.rows.empty() ? tracer.writer.take() : std::move(tracer.plan)});
+  tracers_.clear();
+  return traces;
+}
+
+}  // namespace attnscope
