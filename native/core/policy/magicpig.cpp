@@ -21,6 +21,25 @@ bool is_dense(DenseLayers choice, std::uint32_t layer) {
   return false;
 }
 
+TierBytes step_bytes(const StepShape& s) {
+  const double token_bytes = 2.0 * s.head_dim * s.bytes_per_element;  // K and V
+  TierBytes bytes;
+  // K and V of the static tokens, read once for the group, and the projection W (16 bit), once for all heads of the layer.
+  bytes.device = token_bytes * s.fixed / s.group + 2.0 * s.head_dim * s.K * s.L / s.heads;
+  // Codes (4 bytes a table) and q down, o and its LSE up; q and o in 16 bit.
+  bytes.link = 4.0 * s.L + 2 * 2.0 * s.head_dim + 4;
+  // Two cache lines a table for the bucket's start and end; ids in the buckets; one counter byte an offloaded key to
+  // clear; K and V of the sampled keys, their norm (4), and their id written and read again (8).
+  bytes.host = 128.0 * s.L + s.ids_read * s.id_bytes + s.offloaded + s.sampled * (token_bytes + 12);
+  return bytes;
+}
+
+TableBytes table_bytes(std::uint32_t K, std::uint32_t L, double keys, double id_bytes) {
+  return {.ids = L * keys * id_bytes, .buckets = 2.0 * 4 * L * (1u << K)};
+}
+
+double id_bytes(bool short_ids, std::uint32_t context) { return short_ids && context <= 65536 ? 2 : 4; }
+
 class Policy final : public RetrievalPolicy {
  public:
   explicit Policy(const Settings& settings) : s_(settings), table_(s_.K, s_.L, s_.min_tables) {}
@@ -65,23 +84,19 @@ class Policy final : public RetrievalPolicy {
     std::uint64_t ids_read = 0;
     if (any) ids_read = sample(input, head, query_head, position, q, candidates, out);
 
-    // One query head's share of a decode step. Device: K and V of the static tokens, read once for the group, and the
-    // projection W (16 bit), once for all heads of the layer.
-    out.bytes.device = token_bytes * fixed / input.group() + 2.0 * input.head_dim * s_.K * s_.L / input.heads;
-    // Link: codes (4 bytes a table) and q down, o and its LSE up; q and o in 16 bit.
-    out.bytes.link = 4.0 * s_.L + 2 * 2.0 * input.head_dim + 4;
-    // Host: two cache lines a table for the bucket's start and end; ids in the buckets; one counter byte an offloaded key
-    // to clear; K and V of the sampled keys, their norm (4), and their id written and read again (8).
-    out.bytes.host = 128.0 * s_.L + static_cast<double>(ids_read * id_bytes(head)) + offloaded +
-                     static_cast<double>(out.keys.size()) * (token_bytes + 12);
+    out.bytes = step_bytes({.K = s_.K, .L = s_.L, .head_dim = input.head_dim, .heads = input.heads, .group = input.group(),
+                            .bytes_per_element = input.bytes_per_element, .id_bytes = id_bytes(s_.short_ids, head.context),
+                            .fixed = static_cast<double>(fixed), .offloaded = static_cast<double>(offloaded),
+                            .ids_read = static_cast<double>(ids_read), .sampled = static_cast<double>(out.keys.size())});
   }
 
-  /// Ids of the offloaded keys in every table, and start and end (4 bytes each) of every bucket.
   double index_bytes() const override {
     double bytes = 0;
-    for (const Head& head : heads_)
-      if (head.index.tables)
-        bytes += static_cast<double>(s_.L) * ((head.offloaded.end - head.offloaded.begin) * static_cast<double>(id_bytes(head)) + 8.0 * (1u << s_.K));
+    for (const Head& head : heads_) {
+      if (!head.index.tables) continue;
+      const TableBytes tables = table_bytes(s_.K, s_.L, head.offloaded.end - head.offloaded.begin, id_bytes(s_.short_ids, head.context));
+      bytes += tables.ids + tables.buckets;
+    }
     return bytes;
   }
 
@@ -91,8 +106,6 @@ class Policy final : public RetrievalPolicy {
     KeySpan offloaded;
     simhash::Index index;
   };
-
-  std::uint64_t id_bytes(const Head& head) const { return s_.short_ids && head.context <= 65536 ? 2 : 4; }
 
   /// Keys that share a bucket with q in min_tables tables, each with -log(u + eps). Returns the number of ids read.
   std::uint64_t sample(const LayerInput& input, const Head& head, std::uint32_t query_head, std::uint32_t position, const float* q,

@@ -37,4 +37,24 @@ Result<std::unique_ptr<RetrievalPolicy>> make(const PolicyConfig& config, const 
 
 bool is_dense(DenseLayers choice, std::uint32_t layer);
 
+/// What one query head's decode step moves depends on this; doubles, because a projection uses means.
+struct StepShape {
+  std::uint32_t K, L, head_dim, heads, group;   // heads of the layer; query heads of a kv head
+  double bytes_per_element;                     // of K and V
+  double id_bytes;
+  double fixed;                                 // tokens read whatever the query is, on the device
+  double offloaded;                             // keys in the tables
+  double ids_read, sampled;                     // ids in the query's buckets; keys sampled
+};
+/// One query head's share: summed over the heads of a layer it is the layer.
+TierBytes step_bytes(const StepShape& shape);
+
+/// Tables of one kv head over `keys` keys: ids, and (not in the paper's count) start and end of every bucket.
+struct TableBytes {
+  double ids, buckets;
+};
+TableBytes table_bytes(std::uint32_t K, std::uint32_t L, double keys, double id_bytes);
+/// 4 as the released code stores ids; the paper counts 2 where 65,536 tokens or fewer are hashed.
+double id_bytes(bool short_ids, std::uint32_t context);
+
 }  // namespace attnscope::magicpig
