@@ -73,7 +73,7 @@ Status BudgetRetention::append(const LayerInput& input, std::span<const Resident
 }
 
 void BudgetRetention::forced(const ResidentTokens& resident, std::vector<KeySpan>& spans) const {
-  resident_ends(resident.size(), budget_.sink, budget_.recent, spans);
+  resident_ends(resident.size(), budget_.sink, before_last(resident.size(), budget_.recent), spans);
 }
 
 }  // namespace attnscope

@@ -93,8 +93,6 @@ class Policy final : public RetentionPolicy {
                 std::span<std::vector<std::uint32_t>> evict) override {
     for (auto& slots : evict) slots.clear();
     const auto n = static_cast<std::uint32_t>(resident_slots(resident));
-    sinks_ = std::min(scoring_.sink, n);
-    recent_ = started_ ? recent_ + event.added : n;
     if (event.prefill && !started_) {
       shrink(input, resident, kvpress_kept(n, compression_ratio_), evict);
     } else if (interval_ > 0 && (++steps_ >= interval_ || event.added >= target_size_)) {
@@ -105,7 +103,7 @@ class Policy final : public RetentionPolicy {
     return success();
   }
 
-  void forced(const ResidentTokens& resident, std::vector<KeySpan>& spans) const override { resident_ends(resident.size(), sinks_, recent_, spans); }
+  void forced(const ResidentTokens& resident, std::vector<KeySpan>& spans) const override { resident_ends(resident.size(), sinks_, tail_, spans); }
 
  private:
   void shrink(const LayerInput& input, std::span<const ResidentTokens> resident, std::uint32_t keep, std::span<std::vector<std::uint32_t>> evict) {
@@ -113,8 +111,9 @@ class Policy final : public RetentionPolicy {
     if (n <= keep) return;
     // Sinks and tail tie at the top, so a small budget takes them from the front; too short a cache has no score at all.
     sinks_ = std::min(scoring_.sink, keep);
-    recent_ = keep - sinks_;
-    if (n >= scoring_.sink + 2ull * scoring_.lag) recent_ = std::min<std::size_t>(recent_, scoring_.lag + (n - scoring_.sink) % scoring_.lag);
+    std::size_t recent = keep - sinks_;
+    if (n >= scoring_.sink + 2ull * scoring_.lag) recent = std::min<std::size_t>(recent, scoring_.lag + (n - scoring_.sink) % scoring_.lag);
+    tail_ = keep - recent;
     std::vector<float> score;
     std::vector<std::uint8_t> kept;
     for (std::size_t h = 0; h < resident.size(); ++h) {
@@ -130,8 +129,7 @@ class Policy final : public RetentionPolicy {
   double compression_ratio_;
   bool cross_scoring_, started_ = false;
   std::uint32_t interval_, target_size_, steps_ = 0;
-  std::uint32_t sinks_ = 0;   // first and last slots that no score decides about
-  std::size_t recent_ = 0;
+  std::size_t sinks_ = 0, tail_ = 0;  // slots before the one and from the other on were kept whatever their score
 };
 
 Result<std::unique_ptr<RetentionPolicy>> make(const PolicyConfig& config) { return std::unique_ptr<RetentionPolicy>(new Policy(config)); }

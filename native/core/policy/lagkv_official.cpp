@@ -68,7 +68,6 @@ class Policy final : public RetentionPolicy {
     for (auto& slots : evict) slots.clear();
     skipped_ = input.layer < skip_layers_;
     const std::size_t n = resident_slots(resident), lag = scoring_.lag;
-    recent_ = skipped_ || n < final_ ? n : n - final_;
     if (skipped_ || n < final_ + 2 * lag) return success();
     // The last full partition has no reference yet, so it stays with the remainder.
     const std::size_t partitions = (n - final_) / lag - 1;
@@ -82,7 +81,6 @@ class Policy final : public RetentionPolicy {
         dropped_slots(kept, final_ + p * lag, evict[h]);
       }
     }
-    recent_ = n - final_ - partitions * lag;
     final_ += partitions * keep_;
     // The published cache hands out a full clone of the layer for this step and keeps the shrunken one beside it.
     if (attend_first_) transient_ = std::max(transient_, static_cast<double>(n));
@@ -93,7 +91,7 @@ class Policy final : public RetentionPolicy {
   double transient_tokens() const override { return transient_; }
 
   void forced(const ResidentTokens& resident, std::vector<KeySpan>& spans) const override {
-    resident_ends(resident.size(), scoring_.sink, recent_, spans);
+    resident_ends(resident.size(), scoring_.sink, skipped_ ? 0 : final_, spans);
   }
 
  private:
@@ -102,7 +100,6 @@ class Policy final : public RetentionPolicy {
   std::uint32_t skip_layers_;
   bool attend_first_, skipped_ = false;
   std::size_t final_;           // leading slots that are never looked at again
-  std::size_t recent_ = 0;      // last slots, not compressed yet
   double transient_ = 0;
 };
 

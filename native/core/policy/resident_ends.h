@@ -13,10 +13,10 @@ inline std::size_t resident_slots(std::span<const ResidentTokens> resident) {
   return n;
 }
 
-/// The first `sinks` and last `recent` of n slots, as one span where they meet.
-inline void resident_ends(std::size_t n, std::size_t sinks, std::size_t recent, std::vector<KeySpan>& spans) {
+/// Slots [0, sinks) and [tail, n), as one span where they meet.
+inline void resident_ends(std::size_t n, std::size_t sinks, std::size_t tail, std::vector<KeySpan>& spans) {
   const auto end = static_cast<std::uint32_t>(n);
-  const auto first = static_cast<std::uint32_t>(std::min(sinks, n)), last = static_cast<std::uint32_t>(n - std::min(recent, n));
+  const auto first = static_cast<std::uint32_t>(std::min(sinks, n)), last = static_cast<std::uint32_t>(std::min(tail, n));
   if (last <= first) {
     if (n > 0) spans.push_back({0, end});
     return;
@@ -24,5 +24,8 @@ inline void resident_ends(std::size_t n, std::size_t sinks, std::size_t recent, 
   if (first > 0) spans.push_back({0, first});
   if (last < end) spans.push_back({last, end});
 }
+
+/// n less what is kept at its end; 0 where that is everything.
+inline std::size_t before_last(std::size_t n, std::size_t recent) { return n - std::min(recent, n); }
 
 }  // namespace attnscope

@@ -56,7 +56,7 @@ class Policy final : public RetentionPolicy {
   }
 
   bool evicts_before_attention() const override { return decoding_; }
-  void forced(const ResidentTokens& resident, std::vector<KeySpan>& spans) const override { resident_ends(resident.size(), sink_, recent_, spans); }
+  void forced(const ResidentTokens& resident, std::vector<KeySpan>& spans) const override { resident_ends(resident.size(), sink_, before_last(resident.size(), recent_), spans); }
 
  private:
   std::size_t sink_, recent_;
