@@ -149,12 +149,11 @@ class Policy : public PrefillPolicy {
     out.clear();
     for (std::uint32_t b = first; b <= diagonal; ++b) out.push_back(b);
     if (out.size() <= top_k) return;
-    const auto forced = [&](std::uint32_t b) { return frontier_ && (b == 0 || b + 1 >= diagonal); };
-    std::nth_element(out.begin(), out.begin() + top_k, out.end(), [&](std::uint32_t a, std::uint32_t b) {
-      if (forced(a) != forced(b)) return forced(a);
-      return row[a] != row[b] && !forced(a) ? row[a] > row[b] : a < b;
-    });
+    // Forced blocks go to the front; the others compete for what is left of top_k.
+    const auto rest = std::partition(out.begin(), out.end(), [&](std::uint32_t b) { return frontier_ && (b == 0 || b + 1 >= diagonal); });
+    std::nth_element(rest, out.begin() + top_k, out.end(), [&](std::uint32_t a, std::uint32_t b) { return row[a] != row[b] ? row[a] > row[b] : a < b; });
     out.resize(top_k);
+    std::sort(out.begin(), out.end());
   }
 
   std::uint32_t top_k_;

@@ -1,6 +1,7 @@
 #include "core/policy/plan_builder.h"
 
 #include <algorithm>
+#include <functional>
 #include <limits>
 
 #include "core/policy/vertical_slash.h"
@@ -50,8 +51,8 @@ double mean_run_length(std::span<const std::uint32_t> distances) {
 
 PrefillPlan plan_from_vertical_slash(std::uint32_t tokens, std::vector<std::uint32_t> columns, std::vector<std::uint32_t> distances,
                                      Visibility visibility) {
-  std::sort(columns.begin(), columns.end());
-  std::sort(distances.begin(), distances.end(), std::greater<>());
+  if (!std::is_sorted(columns.begin(), columns.end())) std::sort(columns.begin(), columns.end());
+  if (!std::is_sorted(distances.begin(), distances.end(), std::greater<>())) std::sort(distances.begin(), distances.end(), std::greater<>());
   for (auto* list : {&columns, &distances}) {
     list->erase(std::unique(list->begin(), list->end()), list->end());
     std::erase_if(*list, [&](std::uint32_t index) { return index >= tokens; });
@@ -86,7 +87,7 @@ PrefillPlan plan_from_blocks(std::uint32_t tokens, std::span<const std::uint32_t
       for (std::uint32_t b = first; b <= m; ++b) indices.blocks.push_back(b);
     }
     const auto row = indices.blocks.begin() + static_cast<std::ptrdiff_t>(begin);
-    std::sort(row, indices.blocks.end());
+    if (!std::is_sorted(row, indices.blocks.end())) std::sort(row, indices.blocks.end());
     indices.blocks.erase(std::unique(row, indices.blocks.end()), indices.blocks.end());
     indices.block_offset.push_back(static_cast<std::uint32_t>(indices.blocks.size()));
 

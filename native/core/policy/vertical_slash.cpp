@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <string>
 
+#include "core/block_product.h"
 #include "core/policy/plan_builder.h"
+#include "core/simd.h"
 
 namespace attnscope {
 namespace vertical_slash {
@@ -59,27 +61,24 @@ PolicyDescriptor descriptor() {
 
 /// What does not depend on v, s and the forced entries.
 struct Ranked {
-  Scores scores;
   std::vector<std::uint32_t> columns, distances;
 };
 
-/// Mean over the strip's rows of the mass that columns and distances keep, pair by pair: by column plus by distance minus
-/// what both keep.
-double kept_mass(const Ranked& ranked, const StripRows& strip, std::span<const std::uint32_t> columns, std::span<const std::uint32_t> distances,
-                 std::span<const std::uint8_t> keeps_distance) {
+/// Mean over the strip's rows of the mass that columns or distances keep, pair by pair. Both masks are floats, distances in
+/// reverse, so that a row is read once from left to right whatever is kept.
+double kept_mass(const StripRows& strip, std::uint32_t rows, std::span<const std::uint8_t> keeps_column, std::span<const std::uint8_t> keeps_distance) {
+  const std::size_t tokens = keeps_column.size(), padded = round_up(tokens, simd::lanes);
+  std::vector<float> column(padded), distance(padded + rows);
+  std::copy(keeps_column.begin(), keeps_column.end(), column.begin());
+  std::copy(keeps_distance.rbegin(), keeps_distance.rend(), distance.begin());
   double mass = 0;
-  for (std::uint32_t j : columns) mass += static_cast<double>(ranked.scores.column[j]);
-  for (std::uint32_t t : distances) mass += static_cast<double>(ranked.scores.distance[t]);
-  const std::uint32_t rows = ranked.scores.rows;
   for (std::uint32_t r = 0; r < rows; ++r) {
     const float* p = strip.row(r);
-    const auto position = static_cast<std::uint32_t>(keeps_distance.size() - 1 - r);
-    double both = 0;
-    for (std::uint32_t j : columns) {
-      if (j > position) break;
-      if (keeps_distance[position - j]) both += static_cast<double>(p[j]);
-    }
-    mass -= both;
+    const float* of_row = distance.data() + r;  // query N - 1 - r: the distance to key j lies at r + j
+    simd::f32x8 sum = simd::splat(0.0f);
+    for (std::size_t j = 0; j < padded; j += simd::lanes)
+      sum += simd::load(p + j) * simd::max(simd::load(column.data() + j), simd::load(of_row + j));
+    mass += static_cast<double>(simd::horizontal_sum(sum));
   }
   return mass / rows;
 }
@@ -102,10 +101,8 @@ class Policy : public PrefillPolicy {
     const auto& strip = input.memo->get<std::shared_ptr<StripRows>>(head_key + "/strip", [] { return std::make_shared<StripRows>(); });
     if (Status status = strip->extend(input, head, rows); !status) return status;
     const Ranked& ranked = input.memo->get<Ranked>(head_key + "/q" + std::to_string(rows), [&] {
-      Ranked made{sum_strip(*strip, rows, tokens), {}, {}};
-      made.columns = rank(made.scores.column);
-      made.distances = rank(made.scores.distance);
-      return made;
+      const Scores scores = sum_strip(*strip, rows, tokens);
+      return Ranked{rank(scores.column), rank(scores.distance)};
     });
 
     const std::uint32_t v = std::min(tokens, std::max(v_, force_v_)), s = std::min(tokens, std::max(s_, least_distances));
@@ -118,7 +115,7 @@ class Policy : public PrefillPolicy {
     for (std::uint32_t t = tokens; t-- > 0;)
       if (keeps_distance[t]) distances.push_back(t);
 
-    const double estimate = kept_mass(ranked, *strip, columns, distances, keeps_distance);
+    const double estimate = kept_mass(*strip, rows, keeps_column, keeps_distance);
     plan = plan_from_vertical_slash(tokens, std::move(columns), std::move(distances), input.visibility);
     plan.estimated_recall = estimate;
     plan.forced_columns = std::min(force_v_, v);

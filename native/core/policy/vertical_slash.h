@@ -34,7 +34,6 @@ class StripRows {
 /// Raw sums over the last `rows` rows, [N] each: by column, and by distance (entries left of column 0 count 0). Sums in
 /// fp64, kept in fp32.
 struct Scores {
-  std::uint32_t rows = 0;
   std::vector<float> column, distance;
 };
 Scores sum_strip(const StripRows& strip, std::uint32_t rows, std::uint32_t tokens);

@@ -89,7 +89,7 @@ Scores sum_strip(const StripRows& strip, std::uint32_t rows, std::uint32_t token
     for (std::uint32_t j = 0; j < tokens; ++j) column[j] += static_cast<double>(p[j]);
     for (std::uint32_t t = 0; t <= position; ++t) distance[t] += static_cast<double>(p[position - t]);
   }
-  return {rows, {column.begin(), column.end()}, {distance.begin(), distance.end()}};
+  return {{column.begin(), column.end()}, {distance.begin(), distance.end()}};
 }
 
 std::vector<std::uint32_t> rank(std::span<const float> scores) {
