@@ -18,7 +18,7 @@ export function RowNotes({ slot, catalogue, scaledHint }: { slot: SlotState; cat
       <p className="caption" data-testid="rows">
         {answer.rows.text}
         {dense > 0 && `; ${count(dense)} left dense`}
-        {covered > 0 && !everything && `; ${count(covered)} so short that all is kept`}
+        {covered > 0 && !everything && `; ${count(covered)} kept whole, in no mean`}
         {answer.schedule.chunk > 0 && `; fed in chunks of ${count(answer.schedule.chunk)}`}
         {". Teacher-forced."}
         {progress !== null && ` ${progressText(progress)}.`}

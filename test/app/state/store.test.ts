@@ -6,7 +6,8 @@ import { DEFAULT_VIEW, type ViewState } from "../../../app/state/view-state.ts";
 
 const changes: fc.Arbitrary<Partial<ViewState>> = fc.oneof(
   fc.record({ layer: fc.nat(30) }), fc.record({ head: fc.nat(30) }), fc.record({ page: fc.constantFrom("home" as const, "head" as const, "kv" as const) }),
-  fc.record({ rail: fc.boolean() }), fc.record({ window: fc.option(fc.record({ key: fc.nat(9), query: fc.nat(9), span: fc.integer({ min: 1, max: 9 }) })) }),
+  fc.record({ rail: fc.boolean() }), fc.record({ policies: fc.constantFrom(["", "", "", ""], ["a-shape", "", "", ""], ["a-shape", "", "", "dense"]) as fc.Arbitrary<ViewState["policies"]> }),
+  fc.record({ locks: fc.record({ location: fc.boolean(), zoom: fc.boolean(), colour: fc.boolean() }) }), fc.record({ window: fc.option(fc.record({ key: fc.nat(9), query: fc.nat(9), span: fc.integer({ min: 1, max: 9 }) })) }),
 );
 
 describe("ViewStore", () => {
@@ -57,7 +58,7 @@ describe("ViewStore", () => {
     const store = new ViewStore();
     let calls = 0;
     store.subscribe(() => calls++);
-    store.set({ layer: 0, colour: { ...DEFAULT_VIEW.colour } });
+    store.set({ layer: 0, colour: { ...DEFAULT_VIEW.colour }, policies: [...DEFAULT_VIEW.policies], locks: { ...DEFAULT_VIEW.locks } });
     expect([calls, store.canUndo]).toEqual([0, false]);
   });
 });
