@@ -1,4 +1,4 @@
-import { lab, type LabColor } from "d3-color";
+import { lab, rgb, type LabColor } from "d3-color";
 import { interpolateCividis, interpolateGreys, interpolateMagma, interpolateViridis } from "d3-scale-chromatic";
 import type { ThemeName } from "./palette.ts";
 
@@ -61,6 +61,38 @@ export const COLOUR_MAPS: readonly ColourMapInfo[] = [
   info("cividis", "Cividis", slice(interpolateCividis, 0.94, 0), slice(interpolateCividis, 0, 1)),
   info("greys", "Greys", slice(interpolateGreys, 0.14, 1), slice(interpolateGreys, 0.86, 0)),
 ];
+
+/** Warm and used for nothing else: attention that a policy dropped though it mattered. Its low end already stands out from grey. */
+const MISSED: Record<ThemeName, readonly [number, number, number][]> = {
+  light: [[80, 28, 26], [64, 56, 42], [50, 70, 44], [36, 58, 32], [22, 40, 16]],
+  dark: [[40, 44, 24], [52, 62, 42], [63, 56, 48], [78, 32, 44], [94, 8, 26]],
+};
+const missed: Record<ThemeName, ColourMap> = { light: uniform(through(MISSED.light)), dark: uniform(through(MISSED.dark)) };
+export const missedMap = (theme: ThemeName): ColourMap => missed[theme];
+
+/** How far a dropped cell's luminance moves to the ground's: enough that what is kept stands out at a glance. */
+const DIM = 0.5;
+
+/** The look of what a policy dropped: the map's luminance without its chroma, dimmed. */
+export function droppedMap(map: ColourMap, ground: string): ColourMap {
+  const base = lab(ground);
+  return (t) => {
+    const own = lab(rgb(...map(t)));
+    const { r, g, b } = lab(own.l + (base.l - own.l) * DIM, 0, 0).rgb().clamp();
+    return [Math.round(r), Math.round(g), Math.round(b)];
+  };
+}
+
+/** The map's own colours, faint: rows that were not evaluated. */
+export function faintMap(map: ColourMap, ground: string): ColourMap {
+  const base = lab(ground);
+  return (t) => {
+    const own = lab(rgb(...map(t)));
+    const mix = (a: number, b: number) => a + (b - a) * 0.6;
+    const { r, g, b } = lab(mix(own.l, base.l), mix(own.a, base.a), mix(own.b, base.b)).rgb().clamp();
+    return [Math.round(r), Math.round(g), Math.round(b)];
+  };
+}
 
 /** The map of that id; an unknown one (an old link) is the default. */
 export const colourMap = (id: string, theme: ThemeName): ColourMap =>

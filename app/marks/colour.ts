@@ -1,5 +1,5 @@
-import { MASKED_BITS, MISSING_BITS } from "../tiles/tile.ts";
-import { colourMap } from "./colour-maps.ts";
+import { MISSING_BITS } from "../tiles/tile.ts";
+import { colourMap, type ColourMap } from "./colour-maps.ts";
 import type { ThemeName } from "./palette.ts";
 
 export interface ColourScale { scale: "log" | "linear"; low: number; high: number; map: string }
@@ -35,25 +35,42 @@ export function pixelOfHex(hex: string): number {
 
 const pixel = (r: number, g: number, b: number): number => ((255 << 24) | (b << 16) | (g << 8) | r) >>> 0;
 
-/** Value bits >>> LUT_SHIFT to RGBA words. Masked cells are the ground, opaque; missing ones transparent (hatch shows). */
-export function buildLut(scale: ColourScale, theme: ThemeName, ground: string): Uint32Array {
-  const map = colourMap(scale.map, theme);
-  const lut = new Uint32Array(LUT_SIZE);
+/** Places on a scale are whole steps, finer than 8-bit colours can show; two more stand for the two nothings. */
+export const PLACE_STEPS = 512;
+export const MASKED_PLACE = 513;
+export const MISSING_PLACE = 514;
+
+export const placeOf = (at: number): number => Math.round(Math.min(1, Math.max(0, at)) * PLACE_STEPS);
+
+/** Value bits >>> LUT_SHIFT to places. The one table that depends on scale and range; looks differ in what they make of a place. */
+export function buildPlaces(scale: ColourScale): Uint16Array {
+  const places = new Uint16Array(LUT_SIZE);
   const bits = new Uint32Array(1);
   const value = new Float32Array(bits.buffer);
-  for (let i = 0; i < POSITIVE_FINITE; i++) {
+  for (let i = 1; i < POSITIVE_FINITE; i++) {
     bits[0] = (i << LUT_SHIFT) | (1 << (LUT_SHIFT - 1));
-    const [r, g, b] = map(i === 0 ? 0 : position(value[0]!, scale));
-    lut[i] = pixel(r, g, b);
+    places[i] = placeOf(position(value[0]!, scale));
   }
-  const [r, g, b] = map(1);
-  lut[POSITIVE_FINITE] = pixel(r, g, b);
-  const low = lut[0]!;
-  for (let i = 0x80000000 >>> LUT_SHIFT; i < LUT_SIZE; i++) lut[i] = low;
-  const groundPixel = pixelOfHex(ground);
-  for (let i = POSITIVE_FINITE + 1; i < 0x80000000 >>> LUT_SHIFT; i++) lut[i] = groundPixel;
-  lut[MASKED_BITS >>> LUT_SHIFT] = groundPixel;
-  lut[MISSING_BITS >>> LUT_SHIFT] = 0;
+  places[POSITIVE_FINITE] = PLACE_STEPS;
+  // Negative values are below every range: 0, as the array begins. NaNs are nothing.
+  places.fill(MASKED_PLACE, POSITIVE_FINITE + 1, 0x80000000 >>> LUT_SHIFT);
+  places[MISSING_BITS >>> LUT_SHIFT] = MISSING_PLACE;
+  return places;
+}
+
+/** Places to RGBA words. Masked cells are the ground, opaque; missing ones transparent (hatch shows). */
+export function placeTable(map: ColourMap, ground: string): Uint32Array {
+  const table = new Uint32Array(MISSING_PLACE + 1);
+  for (let i = 0; i <= PLACE_STEPS; i++) table[i] = pixel(...map(i / PLACE_STEPS));
+  table[MASKED_PLACE] = pixelOfHex(ground);
+  return table;
+}
+
+/** Value bits >>> LUT_SHIFT to RGBA words. */
+export function buildLut(scale: ColourScale, theme: ThemeName, ground: string): Uint32Array {
+  const places = buildPlaces(scale), table = placeTable(colourMap(scale.map, theme), ground);
+  const lut = new Uint32Array(LUT_SIZE);
+  for (let i = 0; i < LUT_SIZE; i++) lut[i] = table[places[i]!]!;
   return lut;
 }
 

@@ -30,3 +30,10 @@ export function hatchPixels(side: number, line: number, ground: number): Uint32A
   for (let y = 0; y < side; y++) for (let i = 0; i < width; i++) out[y * side + ((side - 1 - y + i) % side)] = line;
   return out;
 }
+
+/** The not-evaluated hatch: lines of a pixel falling the other way and closer together, nothing between them. */
+export function fineHatchPixels(side: number, line: number): Uint32Array {
+  const out = new Uint32Array(side * side);
+  for (let i = 0; i < side; i++) out[i * side + i] = line;
+  return out;
+}

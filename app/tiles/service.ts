@@ -2,9 +2,9 @@ import type { Capture } from "../../data/reader/capture-types.ts";
 import type { HeadMarginals, Landmarks, PairValue } from "../workers/protocol.ts";
 import { ByteCache } from "./cache.ts";
 import type { TileClient } from "./client.ts";
-import { sameWindow, type MapWindow } from "./geometry.ts";
-import { chooseCell, coarsestCell, parentTile, visibleTiles, type Ladder } from "./level.ts";
+import { coarsestCell, parentTile, type Ladder } from "./level.ts";
 import { Scheduler } from "./scheduler.ts";
+import { interleave, TileSight, type SightHost } from "./sight.ts";
 import { TokenTexts } from "./token-texts.ts";
 import { tileBytes, tileKey, type Tile, type TileAddress } from "./tile.ts";
 
@@ -12,9 +12,6 @@ import { tileBytes, tileKey, type Tile, type TileAddress } from "./tile.ts";
 export const TILE_BUDGET_BYTES = 256 * 1024 * 1024;
 /** More requests at once only wait for each other (six is also what a browser opens to one host). */
 export const MAX_IN_FLIGHT = 6;
-
-/** What is asked for: one head, one square, at so many device pixels a token. */
-export interface TileView { layer: number; head: number; window: MapWindow; devicePxPerToken: number }
 
 export interface TileServiceOptions {
   capture: Capture;
@@ -25,14 +22,13 @@ export interface TileServiceOptions {
   budget?: number;
 }
 
-/** Fetches, keeps and hands out tiles. The latest view wins: what it does not show is dropped or aborted. */
-export class TileService {
+/** Fetches, keeps and hands out tiles. What no map has in sight any more is dropped or aborted. */
+export class TileService implements SightHost {
   readonly cache: ByteCache<Tile>;
   readonly tokens: TokenTexts;
   private readonly scheduler: Scheduler<TileAddress, Tile>;
   private readonly errors = new Map<string, unknown>();
-  private view: TileView | null = null;
-  private targets: TileAddress[] = [];
+  private readonly sights = new Set<TileSight>();
 
   constructor(private readonly options: TileServiceOptions) {
     this.cache = new ByteCache<Tile>(options.budget ?? TILE_BUDGET_BYTES, tileBytes);
@@ -62,31 +58,24 @@ export class TileService {
     };
   }
 
-  /** States what is in sight. Cheap when nothing changed. */
-  show(view: TileView): void {
-    const last = this.view;
-    if (last !== null && last.layer === view.layer && last.head === view.head && sameWindow(last.window, view.window) && last.devicePxPerToken === view.devicePxPerToken) return;
-    this.view = view;
-    const ladder = this.ladder(view.layer, view.head);
-    const cell = chooseCell(ladder, view.devicePxPerToken);
-    const at = (level: number) => visibleTiles(ladder, level, view.window, view.layer, view.head);
-    this.targets = at(cell);
-    // The one coarse tile first (something to show at once), then the stored base as the parent of what is computed.
-    const wanted = [{ layer: view.layer, head: view.head, cell: coarsestCell(ladder), row: 0, column: 0 }, ...(cell < ladder.base ? at(ladder.base) : []), ...this.targets];
+  /** A map's own part of the service; give it back with `release`. */
+  sight(): TileSight {
+    const sight = new TileSight(this);
+    this.sights.add(sight);
+    return sight;
+  }
+
+  release(sight: TileSight): void {
+    this.sights.delete(sight);
+    sight.hide();
+  }
+
+  ask(): void {
+    const wanted = interleave([...this.sights].map((sight) => sight.queue));
     this.scheduler.want(wanted.filter((address) => this.cache.get(tileKey(address)) === undefined));
   }
 
-  /** Stops everything: the view left the screen. */
-  hide(): void {
-    this.view = null;
-    this.targets = [];
-    this.scheduler.want([]);
-  }
-
   get(address: TileAddress): Tile | undefined { return this.cache.peek(tileKey(address)); }
-
-  /** Tiles at the level the view deserves, nearest to its centre first. */
-  get wanted(): readonly TileAddress[] { return this.targets; }
 
   /** Nearest cached tile at or above an address. */
   best(address: TileAddress): Tile | undefined {
@@ -98,19 +87,7 @@ export class TileService {
     return undefined;
   }
 
-  /** First error among the tiles in sight. */
-  get error(): unknown {
-    for (const address of this.targets) {
-      const error = this.errors.get(tileKey(address));
-      if (error !== undefined && this.get(address) === undefined) return error;
-    }
-    return undefined;
-  }
-
-  /** Targets that have not arrived and have not failed. */
-  get pending(): number {
-    return this.targets.filter((address) => this.get(address) === undefined && !this.errors.has(tileKey(address))).length;
-  }
+  failure(address: TileAddress): unknown { return this.errors.get(tileKey(address)); }
 
   get inFlight(): number { return this.scheduler.inFlight; }
 

@@ -1,5 +1,6 @@
 import type { MapWindow } from "../../tiles/geometry.ts";
 import { parentTile } from "../../tiles/level.ts";
+import type { MaskTile } from "../../tiles/mask-tile.ts";
 import { cellState, pooledValue, tileKey, type Pooling, type Tile, type TileAddress } from "../../tiles/tile.ts";
 
 export interface CsvInput {
@@ -9,6 +10,10 @@ export interface CsvInput {
   targets: readonly TileAddress[];
   coarsest: number;
   tile(address: TileAddress): Tile | undefined;
+  /** What a policy does to a tile's cells; without a policy the columns are left out. */
+  mask?: ((tile: Tile) => Pick<MaskTile, "kept" | "forced" | "complete"> | null) | undefined;
+  /** The tile of the map that this one is compared with. */
+  twin?: ((tile: Tile) => Tile | undefined) | undefined;
 }
 
 /** Kind of number of a cell, as it stands in the file. */
@@ -17,13 +22,32 @@ export const kindOf = (tile: Tile, pooling: Pooling): string =>
 
 /** Every cell in sight that holds a value, unsampled; where a level has holes, the coarser cell that is shown instead. */
 export function cellsCsv(input: CsvInput): string {
-  const lines = [`query_begin_token,query_end_token,key_begin_token,key_end_token,${input.pooling}_attention_probability,visible_pairs,kind`];
+  const policy = input.mask === undefined ? "" : ",kept_share,forced_share,missed,rows_evaluated";
+  const twin = input.twin === undefined ? "" : `,${input.pooling}_attention_probability_b`;
+  const lines = [`query_begin_token,query_end_token,key_begin_token,key_end_token,${input.pooling}_attention_probability,visible_pairs,kind${policy}${twin}`];
   const written = new Set<string>();
   for (const address of input.targets) {
     const holes = writeTile(input, address, null, written, lines);
     if (holes.length > 0) fill(input, parentTile(address, input.coarsest), holes, written, lines);
   }
   return `${lines.join("\n")}\n`;
+}
+
+const shareText = (value: number): string => (Number.isNaN(value) ? "" : String(value));
+
+/** missed: value x dropped share, exact where a cell is one pair. rows_evaluated: all, some or none of the cell's rows. */
+function maskColumns({ mask, pooling }: CsvInput, tile: Tile, index: number): string {
+  if (mask === undefined) return "";
+  const found = mask(tile);
+  const kept = found?.kept[index] ?? Number.NaN;
+  const rows = Number.isNaN(kept) ? "none" : found?.complete[index] === 1 ? "all" : "some";
+  return `,${shareText(kept)},${shareText(found?.forced[index] ?? Number.NaN)},${shareText(pooledValue(tile, index, pooling) * (1 - kept))},${rows}`;
+}
+
+function twinColumn({ twin, pooling }: CsvInput, tile: Tile, index: number): string {
+  if (twin === undefined) return "";
+  const other = twin(tile);
+  return `,${other === undefined ? "" : shareText(pooledValue(other, index, pooling))}`;
 }
 
 interface Hole { query: number; key: number }
@@ -52,7 +76,7 @@ function writeTile(input: CsvInput, address: TileAddress, only: readonly Hole[] 
       if (written.has(name)) return;
       written.add(name);
     }
-    lines.push(`${query},${Math.min(total, query + cell)},${key},${Math.min(total, key + cell)},${pooledValue(tile, index, input.pooling)},${tile.count[index]},"${kind}"`);
+    lines.push(`${query},${Math.min(total, query + cell)},${key},${Math.min(total, key + cell)},${pooledValue(tile, index, input.pooling)},${tile.count[index]},"${kind}"${maskColumns(input, tile, index)}${twinColumn(input, tile, index)}`);
   };
   const at = (token: number, origin: number) => Math.floor(token / cell) - origin * tile.edge;
   if (only !== null) {

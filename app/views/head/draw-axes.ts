@@ -1,6 +1,6 @@
 import { ticks } from "d3-array";
 import { pixelOf } from "../../tiles/geometry.ts";
-import { diagonalTop } from "./layout.ts";
+import { diagonalTop, keyAxisTop } from "./layout.ts";
 import { indexText } from "./number-text.ts";
 import type { Pen } from "./pen.ts";
 import { phaseColour, type PlotScene } from "./scene.ts";
@@ -21,14 +21,14 @@ export function drawAxes(pen: Pen, scene: PlotScene): void {
   const style = { fill: palette.secondary } as const;
   const band = l.band + 3;
   const middle = (token: number, start: number) => pixelOf(token + 0.5, start, window.span, l.side);
-  const bottom = l.top + l.side;
+  const bottom = keyAxisTop(l);
   const inside = (px: number) => px >= 0 && px <= l.side;
 
   for (const tick of tokenTicks(window.query, window.span, l.side, 64, total)) {
     const y = middle(tick, window.query);
     if (!inside(y)) continue;
     if (!texts) pen.line(l.left - band - 4, l.top + y, l.left - band, l.top + y, palette.axis);
-    pen.text(texts ? 40 : l.left - band - 7, l.top + y, indexText(tick), { ...style, anchor: "end" });
+    if (!texts || !l.compact) pen.text(texts ? 40 : l.left - band - 7, l.top + y, indexText(tick), { ...style, anchor: "end" });
   }
   for (const tick of tokenTicks(window.key, window.span, l.side, 80, total)) {
     const x = middle(tick, window.key);
@@ -55,14 +55,14 @@ function drawTexts(pen: Pen, { layout: l, window, palette, total, tokens, needle
     const y = middle(i, window.query);
     const token = tokens.at(i);
     if (y < 0 || y > l.side || token === null) continue;
-    pen.text(l.left - band, l.top + y, tokenLabel(token.text, 8), { fill: colour(i, token.class === "special"), size, anchor: "end", mono: true });
+    pen.text(l.left - band, l.top + y, tokenLabel(token.text, l.compact ? 7 : 8), { fill: colour(i, token.class === "special"), size, anchor: "end", mono: true });
   }
   const columns = visible(window.key);
   for (let j = columns.first; j < columns.last; j++) {
     const x = middle(j, window.key);
     const token = tokens.at(j);
     if (x < 0 || x > l.side || token === null) continue;
-    pen.text(l.left + x, l.top + l.side + band, tokenLabel(token.text, 6), { fill: colour(j, token.class === "special"), size, anchor: "end", rotate: -90, mono: true });
+    pen.text(l.left + x, keyAxisTop(l) + band, tokenLabel(token.text, 6), { fill: colour(j, token.class === "special"), size, anchor: "end", rotate: -90, mono: true });
   }
 }
 
@@ -83,7 +83,7 @@ export function drawBands(pen: Pen, { layout: l, window, palette, total, phases,
     const down = clip(begin, end, window.query);
     if (down !== null) pen.rect(l.left - l.band - 2, l.top + down[0], l.band, down[1], colour);
     const across = clip(begin, end, window.key);
-    if (across !== null) pen.rect(l.left + across[0], l.top + l.side + 2, across[1], l.band, colour);
+    if (across !== null) pen.rect(l.left + across[0], keyAxisTop(l) + 2, across[1], l.band, colour);
   }
 }
 
@@ -98,5 +98,5 @@ export function drawDistanceAxis(pen: Pen, { layout: l, window, palette, total }
     pen.line(x, y, x, y + 4, palette.axis);
     pen.text(x, y + 11, indexText(tick), { fill: palette.secondary, anchor: "middle" });
   }
-  pen.text(l.left + l.side / 2, y + 24, "distance query − key, where its diagonal meets the lower edge", { fill: palette.secondary, anchor: "middle", size: 10 });
+  pen.text(l.left + l.side / 2, y + 24, l.compact ? "distance of the diagonal that ends here" : "distance query − key, where its diagonal meets the lower edge", { fill: palette.secondary, anchor: "middle", size: 10 });
 }

@@ -1,6 +1,6 @@
 import { pixelOf } from "../../tiles/geometry.ts";
 import { showsTexts } from "./draw-axes.ts";
-import { diagonalTop, rowStripLeft } from "./layout.ts";
+import { diagonalTop, keyAxisTop, rowStripLeft } from "./layout.ts";
 import { indexText } from "./number-text.ts";
 import type { Pen } from "./pen.ts";
 import type { Pair } from "./readout.ts";
@@ -15,11 +15,11 @@ export function drawCrosshair(pen: Pen, scene: PlotScene, pair: Pair, pinned: bo
   const dash = pinned ? [] : [3, 3];
   const px = (token: number, start: number) => Math.floor(pixelOf(token + 0.5, start, window.span, l.side)) + 0.5;
   const x = px(pair.key, window.key), y = px(pair.query, window.query);
-  const right = rowStripLeft(l) + l.rowStrip - 6, bottom = l.top + l.side;
+  const right = rowStripLeft(l) + l.rowStrip - 6, bottom = l.top + l.side, axis = keyAxisTop(l);
   const inX = x >= 0 && x <= l.side, inY = y >= 0 && y <= l.side;
-  if (inX) pen.line(l.left + x, l.top - l.columnStrip, l.left + x, bottom + l.band + 3, colour, dash);
+  if (inX) pen.line(l.left + x, l.top - l.columnStrip, l.left + x, axis + l.band + 3, colour, dash);
   if (inY) pen.line(l.left - l.band - 3, l.top + y, right, l.top + y, colour, dash);
-  if (inX) chip(pen, palette, l.left + x, texts ? bottom + 55 : bottom + 20, indexText(pair.key), "middle");
+  if (inX) chip(pen, palette, l.left + x, texts ? axis + 55 : axis + 20, indexText(pair.key), "middle");
   // As wide as the longest tick beside it, which would otherwise stick out.
   if (inY) chip(pen, palette, texts ? 40 : l.left - l.band - 10, l.top + y, indexText(pair.query), "end", indexText(scene.total - 1).length);
   const distance = pair.query - pair.key;

@@ -22,6 +22,7 @@ export function drawMarginals(pen: Pen, scene: PlotScene): void {
   const pooled = window.span > l.side;
   const small = { fill: palette.secondary, size: 10 } as const;
   const label = (y: number, name: string, axis: MarginalAxis | undefined) => {
+    if (l.compact) return;
     pen.text(l.left - 10, y, name, { fill: palette.text, anchor: "end" });
     pen.text(l.left - 10, y + 14, pooled ? "Σ p, max per px" : "Σ p", { ...small, anchor: "end" });
     if (axis !== undefined) pen.text(l.left - 10, y + 27, `log ${tickText(axis.low)} – ${tickText(axis.high)}`, { ...small, anchor: "end" });
@@ -32,8 +33,9 @@ export function drawMarginals(pen: Pen, scene: PlotScene): void {
   pen.line(l.left, bottom + l.diagonalStrip + 0.5, l.left + l.side, bottom + l.diagonalStrip + 0.5, palette.line);
   label(l.top - 43, "column mass", axes?.column);
   label(bottom + 8, "diagonal mass", axes?.diagonal);
-  pen.text(right, l.top - 43, spec.label, { fill: palette.text });
-  pen.text(right, l.top - 29, pooled ? `${spec.unit}, max/px` : spec.unit, small);
+  const edge = l.compact ? { x: l.width - 1, anchor: "end" } as const : { x: right, anchor: "start" } as const;
+  pen.text(edge.x, l.top - 43, spec.label, { fill: palette.text, anchor: edge.anchor });
+  pen.text(edge.x, l.top - 29, pooled ? `${spec.unit}, max/px` : spec.unit, { ...small, anchor: edge.anchor });
   if (marginals === null || axes === null) return;
 
   const column = poolToPixels(marginals.column, window.key, window.span, l.side, "max");
@@ -41,14 +43,21 @@ export function drawMarginals(pen: Pen, scene: PlotScene): void {
 
   const rows = poolToPixels(marginals.rows[rowMarginal], window.query, window.span, l.side, "max");
   strip(pen, rows, l.rowStrip - 6, axes.row, palette, (along, height) => [right + height, l.top + along]);
-  pen.text(right, l.top - 11, tickText(axes.row.low), small);
+  if (!l.compact) pen.text(right, l.top - 11, tickText(axes.row.low), small);
   pen.text(right + l.rowStrip - 6, l.top - 11, `${tickText(axes.row.high)}${spec.scale === "log" ? " log" : ""}`, { ...small, anchor: "end" });
 
   // Pixel x of the lower edge is key x; the diagonal that ends there has distance lastQuery - key: the same axis, mirrored.
   const nearest = window.query - window.key;
   const near = poolToPixels(marginals.diagonal, nearest, window.span, l.side, "max").toReversed();
   strip(pen, near, l.diagonalStrip - 4, axes.diagonal, palette, (along, height) => [l.left + along, bottom + l.diagonalStrip - height]);
+  if (l.compact) {
+    // No room beside the strips; within them where a causal map's own strips are lowest: late keys, far diagonals.
+    pen.text(l.left + l.side - 60, l.top - 43, `column mass ${axisText(axes.column)}`, { ...small, anchor: "end" });
+    pen.text(l.left + 4, bottom + 7, `diagonal mass ${axisText(axes.diagonal)}`, small);
+  }
 }
+
+const axisText = (axis: MarginalAxis): string => `log ${tickText(axis.low)} – ${tickText(axis.high)}`;
 
 /** A quiet area with a clear edge for every unbroken run of pixels: a handful of marks whatever the length. */
 function strip(pen: Pen, values: Float32Array, size: number, axis: MarginalAxis, palette: Palette, at: (along: number, height: number) => [number, number]): void {

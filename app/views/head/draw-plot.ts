@@ -1,4 +1,5 @@
 import { drawAxes, drawBands, drawDistanceAxis } from "./draw-axes.ts";
+import { drawKeyFate } from "./draw-key-fate.ts";
 import { drawMarginals } from "./draw-marginals.ts";
 import type { Pen } from "./pen.ts";
 import type { PlotScene } from "./scene.ts";
@@ -7,6 +8,7 @@ import type { PlotScene } from "./scene.ts";
 export function drawPlot(pen: Pen, scene: PlotScene): void {
   const { layout: l, palette } = scene;
   drawMarginals(pen, scene);
+  drawKeyFate(pen, scene);
   drawBands(pen, scene);
   drawAxes(pen, scene);
   drawDistanceAxis(pen, scene);

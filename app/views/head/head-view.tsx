@@ -1,33 +1,28 @@
 import { useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState } from "react";
-import { AttnscopeError } from "../../../data/errors.ts";
 import type { Capture } from "../../../data/reader/capture-types.ts";
 import { useActions } from "../../actions/registry.ts";
-import type { Action } from "../../actions/types.ts";
-import { usePane } from "../../figure/pane.ts";
 import { busy } from "../../lib/idle.ts";
 import { useSize } from "../../lib/use-size.ts";
-import { usePalette } from "../../marks/theme.ts";
-import { useHoverStore } from "../../state/hover.ts";
 import { useStore, useView } from "../../state/store.ts";
 import { fullWindow, storedWindow, type MapWindow } from "../../tiles/geometry.ts";
-import { coarsestCell } from "../../tiles/level.ts";
 import { ROW_STATISTICS, type RowStatistic } from "../../workers/protocol.ts";
+import { paneActions } from "../panes/pane-actions.ts";
+import { LockColumn, PaneControls } from "../panes/pane-controls.tsx";
+import { letterOf, PaneHeader, PolicySelect } from "../panes/pane-header.tsx";
+import { follow, otherSide, setPaneColour, setPaneWindow, type PaneSide } from "../panes/pane-model.ts";
+import { usePaneParts, type PaneParts } from "../panes/use-pane-parts.ts";
 import { Segmented } from "../shell/segmented.tsx";
-import { MAP_ACTIONS } from "./actions.ts";
-import { cellsCsv } from "./cells-csv.ts";
-import { ColourBar } from "./colour-bar.tsx";
-import { headFigure, waitForTiles } from "./head-figure.ts";
-import { HeadStatistics } from "./head-statistics.tsx";
-import { plotLayout } from "./layout.ts";
-import { Legend } from "./legend.tsx";
+import { HeadSide } from "./head-side.tsx";
 import { LiveMap } from "./live-map.ts";
-import { MapController } from "./map-controller.ts";
-import { Badge, MapProblem, statusText, WindowText } from "./map-texts.tsx";
-import { Minimap, type MinimapHandle } from "./minimap.tsx";
-import { ReadoutPanel } from "./readout-panel.tsx";
+import type { MapController } from "./map-controller.ts";
+import { MapPane } from "./map-pane.tsx";
+import { Badge, MapProblem } from "./map-texts.tsx";
+import { MaskBadge } from "./mask-badge.tsx";
+import type { MinimapHandle } from "./minimap.tsx";
+import type { PaneComparison } from "./overlay.ts";
 import type { Pair } from "./readout.ts";
-import { ROW_MARGINALS, type PlotScene } from "./scene.ts";
-import { useHeadData, useTiles } from "./use-head-data.ts";
+import { ROW_MARGINALS } from "./scene.ts";
+import { useTiles } from "./use-head-data.ts";
 import "./head.css";
 
 const POOLINGS = [
@@ -36,141 +31,150 @@ const POOLINGS = [
   { value: "sum", label: "Sum", title: "Attention mass of a cell" },
 ] as const;
 
-/** One head: the attention map from the whole sequence down to single tokens, its strips, and what is under the pointer. */
+/** Width of the column beside the maps by the width of the page; 0: no room, a line below the maps instead. */
+function sideWidth(width: number, maps: number): number {
+  const wanted = width >= 1400 ? 320 : width >= 900 ? 272 : 216;
+  return (width - wanted) / maps >= (maps === 1 ? 400 : 350) ? wanted : 0;
+}
+
+/** One head, or two side by side: maps from the whole sequence down to single tokens, their strips, and what is under the pointer. */
 export function HeadView({ capture }: { capture: Capture }) {
   const store = useStore();
-  const hover = useHoverStore();
-  const palette = usePalette();
-  const layer = useView((v) => v.layer), head = useView((v) => v.head);
-  const pooling = useView((v) => v.pooling), colour = useView((v) => v.colour), rowMarginal = useView((v) => v.rowMarginal);
-  const window = useView((v) => v.window);
+  const view = useView((v) => v);
+  const { pooling, rowMarginal, panes, compare } = view;
   const total = capture.totalTokens;
   const [pinned, setPinned] = useState<Pair | null>(null);
   const [started, setStarted] = useState(false);
   const [drawn, setDrawn] = useState(false);
-  const live = useMemo(() => new LiveMap(fullWindow(total)), [total]);
-  const controller = useRef<MapController | null>(null);
+  const [lastActive, setActive] = useState<PaneSide>("first");
+  const [held, setHeld] = useState(false);
+  const body = useRef<HTMLDivElement>(null);
+  const bodySize = useSize(body);
+  const lives = useMemo(() => ({ first: new LiveMap(fullWindow(total)), second: new LiveMap(fullWindow(total)) }), [total]);
+  const firstMap = useRef<MapController>(null), secondMap = useRef<MapController>(null);
+  const controllers = useMemo(() => ({ first: firstMap, second: secondMap }), []);
   const minimap = useRef<MinimapHandle>(null);
-  const plotCanvas = useRef<HTMLCanvasElement>(null), overlay = useRef<HTMLCanvasElement>(null), hit = useRef<HTMLDivElement>(null);
-  const area = useRef<HTMLDivElement>(null);
-  const size = useSize(area);
 
+  /** Something arrived that both maps may show. */
+  const redraw = useCallback(() => {
+    for (const side of ["first", "second"] as const) {
+      controllers[side].current?.redraw();
+      lives[side].set({ version: lives[side].current.version + 1 });
+    }
+  }, [controllers, lives]);
   const { service, error: poolError } = useTiles(capture, () => {
-    controller.current?.redraw();
+    redraw();
     minimap.current?.draw();
-    live.set({ version: live.current.version + 1 });
     setStarted(true);
   });
   // From here to the first frame lie several rounds of effects; the page does not stand still between them.
   const waiting = !drawn && poolError === null;
   useLayoutEffect(() => (waiting ? busy.begin() : undefined), [waiting]);
-  const data = useHeadData(service, layer, head, rowMarginal, started);
-  const layout = useMemo(() => (size === null ? null : plotLayout(size.width, size.height)), [size]);
-  const scene = useMemo<PlotScene | null>(() => layout === null ? null : {
-    layout, window: window ?? fullWindow(total), total, palette, tokens: service?.tokens ?? null, needles: data.needles, phases: data.phases,
-    marginals: data.marginals, rowMarginal, axes: data.axes,
-  }, [layout, window, total, palette, service, data.needles, data.phases, data.marginals, rowMarginal, data.axes]);
 
+  const about = { capture, service, view, started, changed: redraw };
+  const parts: Record<PaneSide, PaneParts> = { first: usePaneParts({ ...about, side: "first" }), second: usePaneParts({ ...about, side: "second" }) };
+
+  // Two maps side by side, or one picture of both in the first one's place.
+  const two = panes === 2 && compare === "none";
+  const blinked: PaneSide = held ? otherSide(view.blinkSide) : view.blinkSide;
+  const single: PaneSide = panes === 2 && compare === "blink" ? blinked : "first";
+  const active: PaneSide = two ? lastActive : single;
+  const comparison = useComparison(panes === 2 && compare !== "none" ? compare : null, parts[otherSide(single)]);
+  /** Where a pane's map stands: the second place only exists side by side. */
+  const place = (side: PaneSide): PaneSide => (two ? side : "first");
+
+  const moveOther = (side: PaneSide, next: MapWindow): void => {
+    if (two) controllers[otherSide(side)].current?.goTo(follow(next, parts[otherSide(side)].model.window, view.locks, total));
+  };
   /** The picture follows every frame of a gesture; view state, and with it the link, follows its end. */
-  const commit = useCallback((next: MapWindow) => {
-    const stored = storedWindow(next, total);
-    controller.current?.report(stored ?? fullWindow(total));
-    store.set({ window: stored }, { gesture: "window" });
-  }, [store, total]);
+  const commit = (side: PaneSide, next: MapWindow): void => {
+    const stored = storedWindow(next, total) ?? fullWindow(total);
+    controllers[place(side)].current?.report(stored);
+    store.set((v) => setPaneWindow(v, side, stored, total), { gesture: "window" });
+  };
 
-  const ready = layout !== null;
-  useEffect(() => {
-    if (service === null || !ready || plotCanvas.current === null || overlay.current === null || hit.current === null) return;
-    const made = new MapController(plotCanvas.current, overlay.current, hit.current, service, {
-      settled: commit,
-      hovered: (pair) => hover.set({ pair }),
-      clicked: (pair) => setPinned((last) => (last?.query === pair.query && last.key === pair.key ? null : pair)),
-      status: (status, at) => {
-        minimap.current?.follow(at);
-        live.set({ status, window: at });
-        setDrawn(true);
-      },
-    });
-    controller.current = made;
-    return () => {
-      made.destroy();
-      controller.current = null;
-      hover.set({ pair: null });
-    };
-  }, [service, ready, commit, hover, live]);
-
-  useEffect(() => {
-    if (scene !== null) controller.current?.update({ layer, head, scene, pooling, colour });
-    // oxlint-disable-next-line react/exhaustive-effect-dependencies -- a new service means a new controller, which has no props yet
-  }, [scene, layer, head, pooling, colour, service]);
-  useEffect(() => {
-    const follow = () => controller.current?.point(pinned ?? hover.get().pair, pinned !== null);
-    follow();
-    return hover.subscribe(follow);
-    // oxlint-disable-next-line react/exhaustive-effect-dependencies -- likewise
-  }, [hover, pinned, service, ready]);
-
-  const actions = useMemo<Action[]>(() => [
-    ...MAP_ACTIONS,
-    { id: "map.release", label: "Release the pinned pair", group: "Map", keys: ["Escape"], scope: "head", run: () => setPinned(null) },
-  ], []);
+  const activeRef = useRef(active);
+  useEffect(() => { activeRef.current = active; });
+  const actions = useMemo(() => paneActions({ active: () => activeRef.current, activate: setActive, hold: () => setHeld(true), release: () => setPinned(null) }), []);
   useActions(actions);
+  useEffect(() => {
+    const up = (event: KeyboardEvent) => { if (event.code === "KeyB") setHeld(false); };
+    const lost = () => setHeld(false);
+    addEventListener("keyup", up);
+    addEventListener("blur", lost);
+    return () => {
+      removeEventListener("keyup", up);
+      removeEventListener("blur", lost);
+    };
+  }, []);
 
-  const name = `L${layer} H${head} · kv ${capture.kvHead(head)}`;
-  usePane({
-    id: "map", title: `Attention map ${name}`,
-    toFigure: () => {
-      if (scene === null || service === null) return Promise.reject(notYet());
-      return headFigure({ scene: { ...scene, window: live.current.window }, service, layer, head, pooling, colour, title: `${capture.manifest.prompt.name} · ${name}`, badge: statusText(live.current.status, pooling) });
-    },
-    toCsv: async () => {
-      if (service === null) throw notYet();
-      await waitForTiles(service);
-      return cellsCsv({ window: live.current.window, total, pooling, targets: service.wanted, coarsest: coarsestCell(service.ladder(layer, head)), tile: (a) => service.get(a) });
-    },
-  });
+  const nameOf = (side: PaneSide): string => {
+    const { layer, head } = parts[side].model;
+    return `L${layer} H${head} · kv ${capture.kvHead(head)}`;
+  };
+  const titleOf = (side: PaneSide): string => comparison === null || comparison.mode === "blink" ? nameOf(side)
+    : comparison.mode === "difference" ? `${nameOf("first")} − ${nameOf("second")}` : `${nameOf("first")} ÷ ${nameOf("second")}`;
+  const pane = (side: PaneSide) => (
+    <MapPane
+      key={place(side)} capture={capture} service={service} id={place(side) === "first" ? "map" : "map-2"} title={`Attention map ${titleOf(side)}`}
+      model={parts[side].model} data={parts[side].data} overlay={parts[side].overlay} comparison={comparison} pooling={pooling} rowMarginal={rowMarginal}
+      live={lives[place(side)]} controller={controllers[place(side)]} pinned={pinned}
+      onMoved={(next) => moveOther(side, next)} onSettled={(next) => commit(side, next)} onActive={() => setActive(side)}
+      onClicked={(pair) => setPinned((last) => (last?.query === pair.query && last.key === pair.key ? null : pair))}
+      onDrawn={(at) => {
+        if (side === activeRef.current) minimap.current?.follow(at);
+        setDrawn(true);
+      }}
+    >
+      {two && <PaneHeader capture={capture} model={parts[side].model} live={lives[side]} pooling={pooling} overlay={parts[side].overlay} active={active === side} />}
+    </MapPane>
+  );
+  const width = bodySize === null ? 0 : sideWidth(bodySize.width, two ? 2 : 1);
+  const shown = parts[active], live = lives[place(active)];
+  const read = (side: PaneSide) => ({ layer: parts[side].model.layer, head: parts[side].model.head, live: lives[place(side)], overlay: parts[side].overlay, label: letterOf(side) });
 
   return (
-    <section className="head-view" aria-label={`Attention map of ${name}`}>
+    <section className="head-view" aria-label={`Attention map of ${titleOf(active)}`}>
       <header className="head-header">
-        <h1>{name}</h1>
-        <Badge live={live} pooling={pooling} side={layout?.side ?? null} />
+        {!two && (
+          <>
+            <h1>{titleOf(single)}</h1>
+            <Badge live={live} pooling={pooling} side={controllers[place(single)].current?.sceneNow()?.layout.side ?? null} />
+            {shown.overlay !== null && (comparison === null || comparison.mode === "blink") && <MaskBadge live={live} overlay={shown.overlay} pooling={pooling} />}
+            {panes === 1 && <PolicySelect side="first" />}
+          </>
+        )}
         <span className="spacer" />
+        <PaneControls onHold={() => setHeld(true)} onRelease={() => setHeld(false)} />
         <label className="field"><span>Rows</span> <select value={rowMarginal} onChange={(event) => store.set({ rowMarginal: event.target.value as RowStatistic })}>
           {ROW_STATISTICS.map((id) => <option key={id} value={id}>{ROW_MARGINALS[id].label}</option>)}
         </select></label>
         <Segmented label="Cell" value={pooling} options={POOLINGS} onChange={(next) => store.set({ pooling: next })} />
       </header>
-      <MapProblem live={live} service={service} error={poolError ?? data.error} />
-      <div className="head-body">
-        <div className="head-plot" ref={area}>
-          {layout !== null && (
-            <div className="head-canvas" style={{ width: layout.width, height: layout.height }}>
-              <canvas ref={plotCanvas} />
-              <canvas ref={overlay} />
-              <div ref={hit} className="head-hit" tabIndex={0} role="img" aria-label={`${name}. Arrow keys pan, plus and minus zoom, 0 shows the whole sequence.`}
-                style={{ left: layout.left, top: layout.top, width: layout.side, height: layout.side }} />
-            </div>
-          )}
-        </div>
-        <aside className="head-side">
-          {service !== null && <ReadoutPanel service={service} layer={layer} head={head} edge={capture.manifest.settings.tileEdge} live={live}
-            marginals={data.marginals} pinned={pinned} />}
-          <h2>Colour</h2>
-          <ColourBar total={total} />
-          <Legend palette={palette} map={colour.map} needles={data.needles.length > 0} phases={data.phases} />
-          <h2>Where</h2>
-          <div className="head-where">
-            {service !== null && <Minimap service={service} layer={layer} head={head} total={total} palette={palette} handle={minimap}
-              onMove={(to) => controller.current?.goTo(to)} onMoved={() => controller.current?.settle()} />}
-            <WindowText live={live} total={total} onFit={() => store.set({ window: null })} />
-          </div>
-          <h2>This head, means over prompt rows</h2>
-          <HeadStatistics capture={capture} layer={layer} head={head} />
-        </aside>
+      <MapProblem live={live} sights={() => [firstMap, secondMap].flatMap((map) => map.current?.sights ?? [])} error={poolError ?? shown.data.error} />
+      <div className="head-body" ref={body}>
+        {pane(two ? "first" : single)}
+        {two && <LockColumn />}
+        {two && pane("second")}
+        {width > 0 && (
+          <HeadSide
+            capture={capture} service={service} parts={shown} live={live} label={letterOf(active)} other={panes === 2 ? read(otherSide(active)) : null}
+            comparison={comparison} pooling={pooling} rowMarginal={rowMarginal} pinned={pinned} width={width} minimap={minimap}
+            onColour={(colour, gesture) => store.set((v) => setPaneColour(v, active, colour), gesture === undefined ? {} : { gesture })}
+            onFit={() => store.set((v) => setPaneWindow(v, active, fullWindow(total), total))}
+            onMove={(to) => {
+              controllers[place(active)].current?.goTo(to);
+              moveOther(active, to);
+            }}
+            onMoved={() => controllers[place(active)].current?.settle()}
+          />
+        )}
       </div>
     </section>
   );
 }
 
-const notYet = () => new AttnscopeError("E_FIGURE_TILES", "The map is not on screen yet; wait until it is drawn, then export again.");
+/** The other map of a picture that shows both; the same object until something in it changed. */
+function useComparison(mode: PaneComparison["mode"] | null, { model: { layer, head }, overlay }: PaneParts): PaneComparison | null {
+  return useMemo(() => (mode === null ? null : { mode, layer, head, overlay }), [mode, layer, head, overlay]);
+}

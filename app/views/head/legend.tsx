@@ -1,22 +1,19 @@
-import { cssColour } from "../../marks/colour.ts";
+import type { CSSProperties } from "react";
 import type { Palette } from "../../marks/palette.ts";
-import type { Phase } from "../../workers/protocol.ts";
-import { phaseColour } from "./scene.ts";
+import type { LegendItem } from "./legend-items.ts";
 
-interface Props { palette: Palette; map: string; needles: boolean; phases: readonly Phase[] }
-
-/** What the map's looks mean: three kinds of nothing, and the bands along the axes. */
-export function Legend({ palette, map, needles, phases }: Props) {
-  const hatch = `repeating-linear-gradient(135deg, ${palette.hatch} 0 1px, ${palette.ground} 1px 4px)`;
-  const names = new Set(phases.map((phase) => phase.name));
+/** What the map's looks mean: nothing in its several kinds, what a policy does, and the bands along the axes. */
+export function Legend({ items, palette }: { items: readonly LegendItem[]; palette: Palette }) {
   return (
     <ul className="head-legend">
-      <li><i style={{ background: cssColour(0, map, palette.name) }} />zero, below range</li>
-      <li><i style={{ background: palette.ground }} />masked</li>
-      <li><i style={{ background: hatch }} />not captured</li>
-      {needles && <li><i className="band" style={{ background: palette.needle }} />needle</li>}
-      {names.has("question") && <li><i className="band" style={{ background: phaseColour("question", palette) }} />question</li>}
-      {names.has("decode") && <li><i className="band" style={{ background: phaseColour("decode", palette) }} />decode</li>}
+      {items.map((item) => <li key={item.label} title={item.title}><i className={item.mark} data-wide={item.colours.length > 1} style={swatch(item, palette)} />{item.label}</li>)}
     </ul>
   );
+}
+
+function swatch({ mark, colours, stroke }: LegendItem, { ground }: Palette): CSSProperties {
+  if (mark === "hatch") return { background: `repeating-linear-gradient(135deg, ${stroke} 0 1px, ${ground} 1px 4px)` };
+  if (mark === "fine") return { background: `repeating-linear-gradient(45deg, ${stroke} 0 1px, ${ground} 1px 2.5px)` };
+  if (mark === "outline") return { background: ground, borderColor: stroke };
+  return { background: colours.length === 1 ? colours[0] : `linear-gradient(90deg, ${colours.join(", ")})` };
 }

@@ -3,17 +3,20 @@ import "d3-transition";
 import { zoom, zoomIdentity, type D3ZoomEvent, type ZoomBehavior } from "d3-zoom";
 import { busy } from "../../lib/idle.ts";
 import type { ColourScale } from "../../marks/colour.ts";
-import { MatrixPainter } from "../../marks/matrix-painter.ts";
+import { LookBook, type Look } from "../../marks/look.ts";
+import { MatrixPainter, tilesToPaint, type PaintInput } from "../../marks/matrix-painter.ts";
 import { context2d } from "../../marks/pixels.ts";
 import { clampWindow, maxZoom, sameWindow, tokenAt, transformOf, windowOf, type MapWindow } from "../../tiles/geometry.ts";
 import { chooseCell, coarsestCell, parentTile } from "../../tiles/level.ts";
 import type { TileService } from "../../tiles/service.ts";
+import type { TileSight } from "../../tiles/sight.ts";
 import { mapStatus, type MapStatus } from "../../tiles/status.ts";
-import type { Pooling } from "../../tiles/tile.ts";
+import { tileKey, type Pooling, type TileAddress } from "../../tiles/tile.ts";
 import { canvasPen } from "./canvas-pen.ts";
 import { drawCrosshair } from "./draw-crosshair.ts";
 import { drawPlot } from "./draw-plot.ts";
 import type { Pair } from "./readout.ts";
+import { lookOf, type PaneComparison, type PaneOverlay } from "./overlay.ts";
 import type { PlotScene } from "./scene.ts";
 
 export interface MapProps {
@@ -22,15 +25,25 @@ export interface MapProps {
   scene: PlotScene;
   pooling: Pooling;
   colour: ColourScale;
+  /** The policy laid over the map. */
+  overlay: PaneOverlay | null;
+  /** The other map that this one is compared with. */
+  comparison: PaneComparison | null;
 }
 
 export interface MapCallbacks {
+  /** A gesture moved the map; called each frame, unlike `settled`. */
+  moved(window: MapWindow): void;
   /** A gesture ended here. */
   settled(window: MapWindow): void;
   hovered(pair: Pair | null): void;
   clicked(pair: Pair): void;
   status(status: MapStatus, window: MapWindow): void;
 }
+
+/** A mask that takes longer than this dims the last one: sooner it would only flicker. */
+export const LATE_MS = 150;
+const LATE_VEIL = 0.35;
 
 /** Times of the last frames' work on the main thread, for the statistics and the benchmark. */
 const FRAME_HISTORY = 240;
@@ -39,6 +52,12 @@ const FRAME_HISTORY = 240;
 export class MapController {
   readonly frames: number[] = [];
   readonly painter = new MatrixPainter();
+  /** Its part of the service. */
+  readonly sight: TileSight;
+  /** The compared map's part, where there is one. */
+  private twin: TileSight | null = null;
+  private readonly looks = new LookBook();
+  private lateTimer: ReturnType<typeof setTimeout> | undefined;
   private readonly zoom: ZoomBehavior<HTMLDivElement, unknown>;
   private readonly hit: Selection<HTMLDivElement, unknown, null, undefined>;
   private props: MapProps | null = null;
@@ -63,6 +82,7 @@ export class MapController {
     private readonly service: TileService, private readonly callbacks: MapCallbacks,
   ) {
     this.hit = select(hit);
+    this.sight = service.sight();
     const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
     this.zoom = zoom<HTMLDivElement, unknown>().duration(still ? 0 : 120)
       .on("zoom", (event: D3ZoomEvent<HTMLDivElement, unknown>) => this.zoomed(event))
@@ -140,7 +160,20 @@ export class MapController {
     this.endWork?.();
     this.endWork = null;
     this.hit.on(".zoom", null).on(".cross", null).on(".pin", null);
-    this.service.hide();
+    clearTimeout(this.lateTimer);
+    this.service.release(this.sight);
+    if (this.twin !== null) this.service.release(this.twin);
+  }
+
+  /** What is on screen at this moment; null before the first frame. */
+  sceneNow(): PlotScene | null { return this.props === null ? null : this.sceneOf(this.props); }
+
+  /** The parts of the service whose tiles the picture needs. */
+  get sights(): readonly TileSight[] { return this.twin === null ? [this.sight] : [this.sight, this.twin]; }
+
+  private sceneOf({ scene, overlay, colour }: MapProps): PlotScene {
+    const fate = overlay?.masks.fate ?? null;
+    return { ...scene, window: this.window, fate: fate === null || overlay === null ? null : { keys: fate.keys, hue: overlay.hue, colour } };
   }
 
   /** Bytes and times, for the statistics panel and tests. */
@@ -164,6 +197,7 @@ export class MapController {
     const { total, layout } = this.props.scene;
     this.window = clampWindow(windowOf(event.transform, total, layout.side), total);
     this.moving = true;
+    this.callbacks.moved(this.window);
     this.redraw();
   }
 
@@ -178,7 +212,7 @@ export class MapController {
     const props = this.props;
     if (props === null) return;
     const started = performance.now();
-    const scene = { ...props.scene, window: this.window };
+    const scene = this.sceneOf(props);
     const ratio = this.resize(scene);
     this.drawCross(scene, ratio);
     if (this.plotDirty) {
@@ -187,7 +221,7 @@ export class MapController {
     }
     this.frames.push(performance.now() - started);
     if (this.frames.length > FRAME_HISTORY) this.frames.shift();
-    if (!this.plotDirty && this.service.pending === 0) {
+    if (!this.plotDirty && this.sights.every((sight) => sight.pending === 0)) {
       this.endWork?.();
       this.endWork = null;
     }
@@ -208,23 +242,65 @@ export class MapController {
     const { layout } = scene;
     const ladder = this.service.ladder(props.layer, props.head);
     const devicePxPerToken = (layout.side * ratio) / this.window.span;
-    this.service.show({ layer: props.layer, head: props.head, window: this.window, devicePxPerToken });
+    const { comparison } = props;
+    const finest = comparison === null ? 1 : Math.max(ladder.finest, this.service.ladder(comparison.layer, comparison.head).finest);
+    this.sight.show({ layer: props.layer, head: props.head, window: this.window, devicePxPerToken, finest });
+    this.followTwin(comparison, devicePxPerToken, finest);
 
     const context = context2d(this.plot);
     context.setTransform(ratio, 0, 0, ratio, 0, 0);
     const pen = canvasPen(context);
     pen.rect(0, 0, layout.width, layout.height, scene.palette.ground);
     const x = Math.round(layout.left * ratio), y = Math.round(layout.top * ratio);
-    const complete = this.painter.paint({
+    const input: PaintInput = {
       context, x, y, side: Math.round(layout.side * ratio), window: this.window,
-      targets: this.service.wanted, tile: (a) => this.service.get(a),
+      targets: this.sight.wanted, tile: (a) => this.service.get(a),
       parent: (a) => parentTile(a, coarsestCell(ladder)),
-      pooling: props.pooling, palette: scene.palette, colour: props.colour, devicePixelRatio: ratio,
-    });
+      look: this.look(props), palette: scene.palette, devicePixelRatio: ratio,
+      ...(props.overlay === null ? {} : { outline: props.overlay.hue }),
+    };
+    this.askMasks(props, input, ladder);
+    const complete = this.painter.paint(input);
+    this.veil(props, scene, pen);
     drawPlot(pen, scene);
     this.markFirst();
     this.announce(props, ladder, devicePxPerToken);
     if (!complete) this.redraw();
+  }
+
+  private look(props: MapProps): Look {
+    return lookOf(this.looks, { pooling: props.pooling, colour: props.colour, palette: props.scene.palette }, props.overlay, props.comparison, (a) => this.service.get(a));
+  }
+
+  /** The compared map's tiles are fetched beside this one's, at the same level. */
+  private followTwin(comparison: PaneComparison | null, devicePxPerToken: number, finest: number): void {
+    if (comparison === null) {
+      if (this.twin !== null) this.service.release(this.twin);
+      this.twin = null;
+      return;
+    }
+    this.twin ??= this.service.sight();
+    this.twin.show({ layer: comparison.layer, head: comparison.head, window: this.window, devicePxPerToken, finest });
+  }
+
+  /** Masks of every tile that is painted or about to be, and of the coarsest, which stands in for all others. */
+  private askMasks({ layer, head, overlay, comparison }: MapProps, input: PaintInput, ladder: ReturnType<TileService["ladder"]>): void {
+    const coarsest = coarsestCell(ladder);
+    const painted = overlay === null && comparison?.overlay == null ? [] : tilesToPaint(input).map((tile) => tile.address);
+    const all = new Map<string, TileAddress>([{ layer, head, cell: coarsest, row: 0, column: 0 }, ...this.sight.wanted, ...painted].map((a) => [tileKey(a), a]));
+    const addresses = [...all.values()];
+    overlay?.masks.want({ request: overlay.request, addresses, edge: ladder.edge, coarsest });
+    if (comparison?.overlay == null) return;
+    const twins = addresses.map((a) => ({ ...a, layer: comparison.layer, head: comparison.head }));
+    comparison.overlay.masks.want({ request: comparison.overlay.request, addresses: twins, edge: ladder.edge, coarsest });
+  }
+
+  /** Dims the map while its mask is of another setting than the one asked for. */
+  private veil({ overlay, comparison }: MapProps, { layout: l, palette }: PlotScene, pen: ReturnType<typeof canvasPen>): void {
+    clearTimeout(this.lateTimer);
+    const late = Math.max(overlay?.masks.lateMs ?? 0, comparison?.overlay?.masks.lateMs ?? 0);
+    if (late > LATE_MS) pen.rect(l.left, l.top, l.side, l.side, `${palette.ground}${Math.round(LATE_VEIL * 255).toString(16)}`);
+    else if (late > 0) this.lateTimer = setTimeout(() => this.redraw(), LATE_MS - late + 1);
   }
 
   /** Names the moment of the first picture in the browser's own timeline, where the benchmark reads it. */
@@ -235,9 +311,9 @@ export class MapController {
   }
 
   private announce(props: MapProps, ladder: ReturnType<TileService["ladder"]>, devicePxPerToken: number): void {
-    const cell = chooseCell(ladder, devicePxPerToken);
+    const cell = Math.max(this.sight.wanted[0]?.cell ?? 0, chooseCell(ladder, devicePxPerToken));
     const status = mapStatus({
-      targets: this.service.wanted, tile: (a) => this.service.get(a), best: (a) => this.service.best(a),
+      targets: this.sight.wanted, tile: (a) => this.service.get(a), best: (a) => this.service.best(a),
       window: this.window, cell, base: ladder.base, cellPx: cell * devicePxPerToken,
     });
     const text = JSON.stringify([status, props.layer, props.head, Math.round(Math.log2(this.window.span) * 100), this.window.key, this.window.query]);

@@ -1,5 +1,5 @@
 import { isFull } from "../../tiles/geometry.ts";
-import type { TileService } from "../../tiles/service.ts";
+import type { TileSight } from "../../tiles/sight.ts";
 import { badgeText, type MapStatus } from "../../tiles/status.ts";
 import type { Pooling } from "../../tiles/tile.ts";
 import { useLive, type LiveMap } from "./live-map.ts";
@@ -19,9 +19,9 @@ export function Badge({ live, pooling, side }: { live: LiveMap; pooling: Pooling
 }
 
 /** First thing that went wrong among what is shown. */
-export function MapProblem({ live, service, error }: { live: LiveMap; service: TileService | null; error: unknown }) {
+export function MapProblem({ live, sights, error }: { live: LiveMap; sights(): readonly Pick<TileSight, "error">[]; error: unknown }) {
   useLive(live);
-  const shown = error ?? service?.error;
+  const shown = error ?? sights().find((sight) => sight.error !== undefined)?.error;
   if (shown === undefined || shown === null) return null;
   return <p className="head-error" role="alert">{shown instanceof Error ? shown.message : String(shown)}</p>;
 }

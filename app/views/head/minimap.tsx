@@ -1,11 +1,13 @@
 import { useEffect, useImperativeHandle, useRef, type PointerEvent, type Ref } from "react";
+import type { ColourScale } from "../../marks/colour.ts";
+import { LookBook } from "../../marks/look.ts";
 import { MatrixPainter } from "../../marks/matrix-painter.ts";
 import { context2d } from "../../marks/pixels.ts";
 import type { Palette } from "../../marks/palette.ts";
 import { clampWindow, fullWindow, isFull, type MapWindow } from "../../tiles/geometry.ts";
 import { coarsestCell } from "../../tiles/level.ts";
 import type { TileService } from "../../tiles/service.ts";
-import { useView } from "../../state/store.ts";
+import type { Pooling } from "../../tiles/tile.ts";
 
 export const MINIMAP_SIDE = 128;
 /** A window of a few tokens is still a visible square. */
@@ -20,16 +22,16 @@ export interface MinimapHandle {
 
 interface Props {
   service: TileService; layer: number; head: number; total: number; palette: Palette; handle: Ref<MinimapHandle>;
+  pooling: Pooling; colour: ColourScale;
   onMove(window: MapWindow): void; onMoved(): void;
 }
 
 /** The whole map with the visible square in it; click or drag to move there. */
-export function Minimap({ service, layer, head, total, palette, handle, onMove, onMoved }: Props) {
+export function Minimap({ service, layer, head, total, palette, handle, pooling, colour, onMove, onMoved }: Props) {
   const canvas = useRef<HTMLCanvasElement>(null), square = useRef<HTMLDivElement>(null);
   const painter = useRef<MatrixPainter | null>(null);
   const last = useRef<MapWindow>(fullWindow(total));
-  const pooling = useView((v) => v.pooling);
-  const colour = useView((v) => v.colour);
+  const looks = useRef<LookBook | null>(null);
 
   const draw = (): void => {
     const target = canvas.current;
@@ -38,10 +40,11 @@ export function Minimap({ service, layer, head, total, palette, handle, onMove, 
     const side = Math.round(MINIMAP_SIDE * ratio);
     if (target.width !== side) target.width = target.height = side;
     painter.current ??= new MatrixPainter();
+    looks.current ??= new LookBook();
     const address = { layer, head, cell: coarsestCell(service.ladder(layer, head)), row: 0, column: 0 };
     painter.current.paint({
       context: context2d(target), x: 0, y: 0, side, window: fullWindow(total), targets: [address],
-      tile: (a) => service.get(a), parent: () => null, pooling, palette, colour, devicePixelRatio: ratio, patient: true,
+      tile: (a) => service.get(a), parent: () => null, look: looks.current.plain({ pooling, colour, palette }), palette, devicePixelRatio: ratio, patient: true,
     });
   };
   const follow = (window: MapWindow): void => {

@@ -1,4 +1,6 @@
 import type { Needle } from "../../../data/reader/capture-types.ts";
+import type { KeyFateValues } from "../../../native/engine.ts";
+import type { ColourScale } from "../../marks/colour.ts";
 import type { MarginalAxis } from "../../marks/marginal.ts";
 import type { Palette } from "../../marks/palette.ts";
 import type { MapWindow } from "../../tiles/geometry.ts";
@@ -19,7 +21,11 @@ export interface PlotScene {
   rowMarginal: RowStatistic;
   /** Axes over the whole head, so that strips keep theirs while panning. */
   axes: MarginalAxes | null;
+  /** What a policy does to each key; null without one, or before it is known. */
+  fate: KeyFate | null;
 }
+
+export interface KeyFate { keys: KeyFateValues; /** The policy's hue. */ hue: string; colour: ColourScale }
 
 export interface MarginalAxes { column: MarginalAxis; diagonal: MarginalAxis; row: MarginalAxis }
 

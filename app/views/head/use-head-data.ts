@@ -25,6 +25,8 @@ export function useTiles(capture: Capture, changed: () => void): { service: Tile
   return state;
 }
 
+export type HeadData = ReturnType<typeof useHeadData>;
+
 /** Marks along the axes, marginals of the head. The picture comes first: at 128K tokens these are 13 MB, read once it is `started`. */
 export function useHeadData(service: TileService | null, layer: number, head: number, rowMarginal: RowStatistic, started: boolean) {
   const ready = service !== null && started;

@@ -5,6 +5,8 @@ const at = (dtype: DType, data: VectorData, i: number): number => dtype === "f32
 const visible = (query: number, key: number, window: number): boolean => key <= query && (window === 0 || key > query - window);
 const part = (t: TileValues, i: number) => (t.count[i] === 0 ? 0 : t.mean[i]! * t.count[i]!);
 
+const tilesOnly = (): never => { throw new Error("The reference engine computes tiles only."); };
+
 const dot = (a: VectorBlock, i: number, b: VectorBlock, j: number): number => {
   let sum = 0;
   for (let c = 0; c < a.dim; c++) sum += at(a.dtype, a.data, i * a.dim + c) * at(b.dtype, b.data, j * b.dim + c);
@@ -64,5 +66,6 @@ export function referenceEngine(log: { adds: number } = { adds: 0 }): CoreEngine
       return Math.exp(sum * scale - lse);
     },
     toFloat32: (dtype, data) => Float32Array.from({ length: data.length }, (_, i) => at(dtype, data, i)),
+    describePolicies: tilesOnly, parsePolicy: tilesOnly, scaledPreset: tilesOnly, replay: tilesOnly,
   };
 }

@@ -142,17 +142,18 @@ test("the service sharpens from one coarse tile to the level in sight and says w
   const { client, capture } = await serve({ tokens: 256, level: "replay", lastQueries: 64, strideQueries: 1000, cell: () => 8, tileEdge: 16 });
   const arrived: string[] = [];
   const service: TileService = new TileService({ capture, clients: [client], changed: () => { arrived.push(badge()); } });
+  const sight = service.sight();
   const ladder = service.ladder(0, 0);
   const look = (window: { key: number; query: number; span: number }, px: number) => {
     view = { window, px };
-    service.show({ layer: 0, head: 0, window, devicePxPerToken: px });
+    sight.show({ layer: 0, head: 0, window, devicePxPerToken: px });
   };
   let view = { window: { key: 0, query: 0, span: 256 }, px: 0.2 };
   const badge = () => badgeText(mapStatus({
-    targets: service.wanted, tile: (a) => service.get(a), best: (a) => service.best(a), window: view.window,
+    targets: sight.wanted, tile: (a) => service.get(a), best: (a) => service.best(a), window: view.window,
     cell: chooseCell(ladder, view.px), base: ladder.base, cellPx: chooseCell(ladder, view.px) * view.px,
   }), "mean");
-  const settled = async () => { while (service.pending > 0) await yieldTask(); };
+  const settled = async () => { while (sight.pending > 0) await yieldTask(); };
 
   look({ key: 0, query: 0, span: 256 }, 0.2);
   expect(badge()).toBe("reading the first tile");
