@@ -1,11 +1,11 @@
-import type { CoreEngine, HeadReplay, ParsedPolicy, PolicyCatalogue, PolicyDescriptor, ReplayOptions, ReplayShape } from "../../../native/engine.ts";
+import type { CoreEngine, HeadReplay, ParsedPolicy, PolicyCatalogue, PolicyDescriptor, PolicyParameter, ReplayOptions, ReplayShape } from "../../../native/engine.ts";
 import { NativeError } from "../../../native/engine.ts";
 import { readPolicy, writePolicy } from "../../../app/policies/text.ts";
 import { referenceEngine } from "../tiles/reference-engine.ts";
 
 const labels = { granularity: "token", phase: "prefill", frees: "nothing", queryAware: "no", sampled: false, needsFuture: false, yardstick: false, source: "a paper" } as const;
-const tokens = (name: string, fallback: number, scales = false) =>
-  ({ name, type: "integer", unit: "tokens", minimum: 0, maximum: 1_048_576, fallback, logarithmic: true, scales, choices: [], doc: `${name} in tokens` }) as const;
+const tokens = (name: string, fallback: number, scales = false): PolicyParameter =>
+  ({ name, type: "integer", unit: "tokens", minimum: 0, maximum: 1_048_576, fallback, logarithmic: true, scales, choices: [], doc: `${name} in tokens` });
 
 /** Three made-up policies, one a family, with every type of parameter; what each keeps is a plain share of its budget. */
 export const FAKE_POLICIES: PolicyDescriptor[] = [

@@ -56,10 +56,10 @@ describe("SessionCache", () => {
     const one = new AbortController(), two = new AbortController();
     const first = cache.acquire("a", load, one.signal), second = cache.acquire("a", load, two.signal);
     one.abort();
-    await expect(first).rejects.toThrow();
+    await expect(first).rejects.toThrow("aborted");
     expect([loads, aborted]).toEqual([1, false]);
     two.abort();
-    await expect(second).rejects.toThrow();
+    await expect(second).rejects.toThrow("aborted");
     expect([aborted, cache.size]).toEqual([true, 0]);
   });
 

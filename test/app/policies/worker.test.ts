@@ -75,7 +75,7 @@ describe("policy worker", () => {
     const { client, log } = full;
     const controller = new AbortController();
     const gone = client.evaluate(request("band"), (part) => { if ("doing" in part) controller.abort(); }, controller.signal);
-    await expect(gone).rejects.toThrow();
+    await expect(gone).rejects.toThrow("aborted");
     await client.evaluate(request("band", { head: 3 }));
     await yieldTask();
     expect([log.runs.length, log.open]).toEqual([1, 1]);
@@ -99,7 +99,7 @@ describe("policy worker", () => {
     const controller = new AbortController();
     let after = 0;
     const stopped = client.grid({ policy: "band:w=42", context: null, chunk: 0 }, () => { after++; controller.abort(); }, controller.signal);
-    await expect(stopped).rejects.toThrow();
+    await expect(stopped).rejects.toThrow("aborted");
     expect(after).toBe(1);
   });
 
