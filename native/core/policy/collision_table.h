@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "core/policy/lsh.h"
+#include "core/simd.h"
 
 namespace attnscope::simhash {
 
@@ -19,11 +20,32 @@ class CollisionTable {
     }
   }
 
-  /// u at a cosine in [-1, 1], linear between 4,097 points: 1e-5 relative over the cosines of a head. For sums.
-  float u(float cosine) const {
-    const float x = (cosine + 1) * (intervals / 2);
-    const auto i = static_cast<std::int32_t>(x);  // signed: one instruction. At cosine 1 the upper neighbour counts nothing.
-    return u_[i] + (x - static_cast<float>(i)) * (u_[i + 1] - u_[i]);
+  /// Sum of u over n keys, each linear between 4,097 points (1e-5 relative over the cosines of a head): cosine i is
+  /// (score[i] * scale - shift) * weight[i], kept within [-1, 1], 0 for NaN.
+  double sum_u(const float* score, float scale, float shift, const float* weight, std::size_t n) const {
+    using namespace simd;
+    double sum = 0;
+    alignas(32) float padded[2][lanes] = {};
+    for (std::size_t i = 0; i < n; i += lanes) {
+      const std::size_t left = n - i < lanes ? n - i : lanes;
+      if (left < lanes) {
+        std::copy(score + i, score + n, padded[0]);
+        std::copy(weight + i, weight + n, padded[1]);
+      }
+      f32x8 c = left < lanes ? (load(padded[0]) * splat(scale) - splat(shift)) * load(padded[1])
+                             : (load(score + i) * splat(scale) - splat(shift)) * load(weight + i);
+      c = as_float(as_int(c) & (c == c));
+      c = max(splat(-1.0f), c);
+      c = splat(0.0f) - max(splat(-1.0f), splat(0.0f) - c);
+      const f32x8 x = (c + splat(1.0f)) * splat(intervals / 2.0f);
+      const i32x8 at = __builtin_convertvector(x, i32x8);
+      f32x8 low, high;  // at cosine 1 the upper neighbour counts nothing
+      for (std::size_t j = 0; j < lanes; ++j) low[j] = u_[at[j]], high[j] = u_[at[j] + 1];
+      const f32x8 u = low + (x - __builtin_convertvector(at, f32x8)) * (high - low);
+      if (left == lanes) sum += horizontal_sum(u);
+      else for (std::size_t j = 0; j < left; ++j) sum += u[j];
+    }
+    return sum;
   }
 
   /// log u by cubic interpolation, error below 1e-6; from the closed form where the angle's own slope is steep. A key whose

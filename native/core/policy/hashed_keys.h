@@ -33,8 +33,8 @@ class HashedKeys {
   HashTables tables(std::uint32_t K, std::uint32_t L) const { return {signs_.data(), count_, count_, K, L}; }
 
   std::span<const float> centre() const { return centre_; }
-  /// 1 / |k - centre|, or 1 / r for every key where the transform is on; 0 for a key of length 0.
-  float inverse_norm(std::uint32_t key) const { return inverse_norms_[key]; }
+  /// By key 1 / |k - centre|, or 1 / r where the transform is on; 0 for a key of length 0.
+  const float* inverse_norms() const { return inverse_norms_.data(); }
   std::size_t count() const { return count_; }
 
  private:

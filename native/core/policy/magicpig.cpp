@@ -123,7 +123,7 @@ class Policy final : public RetrievalPolicy {
     const float unscale = 1 / input.scale, inverse_q = q_norm > 0 ? 1 / q_norm : 0;
     const auto cosine = [&](std::uint32_t key) {
       // Keys of length 0 have code 0 everywhere, as likely to meet q as a key at a right angle; NaN counts as that too.
-      const float c = (row.scores[key - row.first] * unscale - shift) * inverse_q * keys.inverse_norm(key);
+      const float c = (row.scores[key - row.first] * unscale - shift) * inverse_q * keys.inverse_norms()[key];
       return c > -1 ? (c < 1 ? c : 1.0f) : (c <= -1 ? -1.0f : 0.0f);
     };
     out.log_weight.reserve(out.keys.size());
@@ -131,7 +131,8 @@ class Policy final : public RetrievalPolicy {
       const double log_u = table_.log_u(cosine(key));
       out.log_weight.push_back(static_cast<float>(s_.eps > 0 ? -std::log(std::exp(log_u) + s_.eps) : -log_u));
     }
-    for (std::uint32_t key = candidates.begin; key < candidates.end; ++key) out.expected += table_.u(cosine(key));
+    out.expected = table_.sum_u(row.scores.data() + (candidates.begin - row.first), unscale * inverse_q, shift * inverse_q,
+                                keys.inverse_norms() + candidates.begin, candidates.end - candidates.begin);
     return ids_read;
   }
 
