@@ -412,6 +412,12 @@ TEST("oracle-mass: sinks and recent tokens inside the budget; decode steps drop 
   CHECK(cache.append(1, false, false, future).ok());
   CHECK((cache.resident[0] == Positions{0, 1, 2, 3, 4, 5, 20, 28, 29, 30}));
 
+  future[31] = NAN;
+  CHECK(cache.append(1, false, false, future).ok());
+  CHECK((cache.resident[0] == Positions{0, 1, 2, 3, 4, 5, 20, 29, 30, 31}));
+  for (int i = 0; i < 3; ++i) CHECK(cache.append(1, false, false, future).ok());
+  CHECK((cache.resident[0] == Positions{0, 1, 2, 3, 4, 5, 20, 32, 33, 34}));
+
   Cache blind("oracle-mass", config("oracle-mass", {{"tokens", 10}}), layer);
   CHECK(blind.append(10, true, true).ok());
   const Status refused = blind.append(1, false);

@@ -1,5 +1,8 @@
 #include "core/policy/budget_retention.h"
 
+#include <cmath>
+#include <limits>
+
 #include "core/policy/keep_top.h"
 #include "core/policy/resident_ends.h"
 
@@ -45,27 +48,32 @@ Status BudgetRetention::append(const LayerInput& input, std::span<const Resident
                                std::span<std::vector<std::uint32_t>> evict) {
   for (auto& slots : evict) slots.clear();
   if ((event.prefill && !event.prefill_ends) || resident_slots(resident) <= budget_.tokens) return success();
-  if (Status ready = prepare(input, event); !ready) return ready;
   std::vector<double> scores;
   std::vector<std::uint8_t> kept;
   for (std::size_t h = 0; h < resident.size(); ++h) {
     const std::size_t n = resident[h].size();
     if (n <= budget_.tokens) continue;
-    const auto head = static_cast<std::uint32_t>(h);
-    const std::size_t open = n - budget_.sink - budget_.recent;
-    const auto rank_of = [&](std::size_t i) { return rank(head, resident[h].positions[budget_.sink + i], event); };
+    const std::span<const std::uint32_t> open = resident[h].positions.subspan(budget_.sink, n - budget_.sink - budget_.recent);
+    const auto ranks = this->ranks(input, static_cast<std::uint32_t>(h), resident[h].positions.back() + 1, event);
+    if (!ranks) return ranks.error();
+    const std::span<const double> known = ranks.value();
+    const auto rank_of = [&](std::size_t i) {
+      constexpr double unknown = -std::numeric_limits<double>::infinity();
+      const double score = open[i] < known.size() ? known[open[i]] : unknown;
+      return std::isnan(score) ? unknown : score;
+    };
     if (n == budget_.tokens + 1) {
       // A decode step: one comes, the lowest goes; of equals the last.
       std::size_t lowest = 0;
       double least = rank_of(0);
-      for (std::size_t i = 1; i < open; ++i)
+      for (std::size_t i = 1; i < open.size(); ++i)
         if (const double score = rank_of(i); score <= least) least = score, lowest = i;
       evict[h].push_back(static_cast<std::uint32_t>(budget_.sink + lowest));
       continue;
     }
-    scores.resize(open);
-    kept.resize(open);
-    for (std::size_t i = 0; i < open; ++i) scores[i] = rank_of(i);
+    scores.resize(open.size());
+    kept.resize(open.size());
+    for (std::size_t i = 0; i < open.size(); ++i) scores[i] = rank_of(i);
     keep_top<double>(scores, budget_.tokens - budget_.sink - budget_.recent, kept);
     dropped_slots(kept, budget_.sink, evict[h]);
   }

@@ -25,10 +25,8 @@ class BudgetRetention : public RetentionPolicy {
   void forced(const ResidentTokens& resident, std::vector<KeySpan>& spans) const final;
 
  protected:
-  /// Called before tokens of the layer are ranked.
-  virtual Status prepare(const LayerInput& input, const AppendEvent& event) = 0;
-  /// Higher is kept; never NaN.
-  virtual double rank(std::uint32_t kv_head, std::uint32_t position, const AppendEvent& event) const = 0;
+  /// By position, for one kv head: higher is kept; NaN and positions beyond the array rank lowest. Once an eviction.
+  virtual Result<std::span<const double>> ranks(const LayerInput& input, std::uint32_t kv_head, std::uint32_t tokens, const AppendEvent& event) = 0;
 
  private:
   RetentionBudget budget_;

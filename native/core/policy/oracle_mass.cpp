@@ -30,15 +30,10 @@ class Policy final : public BudgetRetention {
   explicit Policy(const PolicyConfig& config) : BudgetRetention(retention_budget(config)) {}
 
  private:
-  Status prepare(const LayerInput&, const AppendEvent& event) override {
-    if (!event.future.empty()) return success();
+  Result<std::span<const double>> ranks(const LayerInput&, std::uint32_t, std::uint32_t, const AppendEvent& event) override {
+    if (!event.future.empty()) return event.future;
     return Error{"E_POLICY_FUTURE", "oracle-mass ranks tokens by the attention of rows to come, which a running model does not know; "
                                     "replay it on a capture instead."};
-  }
-
-  /// Mass beyond the array, or NaN, is unknown: such a token ranks lowest.
-  double rank(std::uint32_t, std::uint32_t position, const AppendEvent& event) const override {
-    return position < event.future.size() && event.future[position] >= 0 ? event.future[position] : -1.0;
   }
 };
 

@@ -33,16 +33,17 @@ class Policy final : public BudgetRetention {
   explicit Policy(const PolicyConfig& config) : BudgetRetention(retention_budget(config)), seed_(config.count(kSeed)) {}
 
  private:
-  Status prepare(const LayerInput& input, const AppendEvent&) override {
-    if (!order_.empty()) return success();
-    for (std::uint32_t h = 0; h < input.kv_heads; ++h) order_.emplace_back("retention/random", std::initializer_list<std::uint64_t>{seed_, input.layer, h});
-    return success();
+  /// Drawn once a position: a decode step looks at all of them.
+  Result<std::span<const double>> ranks(const LayerInput& input, std::uint32_t kv_head, std::uint32_t tokens, const AppendEvent&) override {
+    if (drawn_.size() <= kv_head) drawn_.resize(kv_head + 1);
+    std::vector<double>& drawn = drawn_[kv_head];
+    const seeded::Stream order("retention/random", {seed_, input.layer, kv_head});
+    while (drawn.size() < tokens) drawn.push_back(order.uniform(drawn.size()));
+    return std::span<const double>(drawn);
   }
 
-  double rank(std::uint32_t kv_head, std::uint32_t position, const AppendEvent&) const override { return order_[kv_head].uniform(position); }
-
   std::uint32_t seed_;
-  std::vector<seeded::Stream> order_;  // [kv heads]
+  std::vector<std::vector<double>> drawn_;  // [kv heads][positions]
 };
 
 Result<std::unique_ptr<RetentionPolicy>> make(const PolicyConfig& config) { return std::unique_ptr<RetentionPolicy>(new Policy(config)); }
