@@ -51,7 +51,7 @@ std::span<const MetricSpec> metric_specs();
 
 /// NaN: does not apply to this policy or this head.
 struct Metrics {
-  std::array<double, kMetrics> values;
+  std::array<double, kMetrics> values{};
   double operator[](Metric m) const { return values[static_cast<std::size_t>(m)]; }
   double& operator[](Metric m) { return values[static_cast<std::size_t>(m)]; }
 };
