@@ -149,10 +149,6 @@ Status PolicyModel::feed_chunk(std::uint32_t layer, PromptRows& rows, std::uint3
     event.first_chunk = begin == 0;
     event.prefill_ends = end == rows.tokens;
     ATTNSCOPE_TRY(decide(layer, rows.queries.slice(begin, end - begin), begin, event));
-    // A prompt fed in one piece is attended to whole, then compressed, whatever the policy does in its steps.
-    if (!chunked) std::fill(evict_before_.begin(), evict_before_.end(), 0);
-    ATTNSCOPE_TRY(evict(layer, true));
-    if (chunked) trace_rows(layer, begin, end);
   }
   for (std::uint32_t at = begin; at < end;) {
     const std::uint32_t piece_end = std::min(end, (at / kAttentionRows + 1) * kAttentionRows), held = (piece_end - 1) / kAttentionRows * kAttentionRows;

@@ -53,7 +53,8 @@ class PolicyModel {
   Status build_indices(std::uint32_t layer);
   Status step_layer(std::uint32_t layer);
 
-  /// Asks the layer's state machines about the tokens just appended, whose queries begin at `first`.
+  /// Asks the layer's state machines about the tokens just appended, whose queries begin at `first`, and drops what the
+  /// attention of these queries shall no longer see.
   Status decide(std::uint32_t layer, Rows queries, std::uint32_t first, const AppendEvent& event);
   /// Drops what was decided from the kv heads that do so at this point, before or after the attention.
   Status evict(std::uint32_t layer, bool before_attention);
@@ -62,7 +63,8 @@ class PolicyModel {
   Status select(std::uint32_t layer, Rows query, std::uint32_t position);
 
   void trace_plans(std::uint32_t layer, const PolicyInput& input, const std::vector<PrefillPlan>& plans);
-  void trace_rows(std::uint32_t layer, std::uint32_t first, std::uint32_t end);
+  /// Writes down what rows see as the cache is now; `again` (empty: all heads) marks kv heads whose last rows are replaced.
+  void trace_rows(std::uint32_t layer, std::uint32_t first, std::uint32_t end, std::span<const std::uint8_t> again);
   Status compute_logits_of(Rows hidden);
   void keep_residual(std::uint32_t layer, Rows last);
 

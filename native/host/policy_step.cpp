@@ -37,13 +37,12 @@ Status PolicyModel::step_layer(std::uint32_t layer) {
     event.added = 1;
     event.prefill = false;
     ATTNSCOPE_TRY(decide(layer, query, fed_, event));
-    ATTNSCOPE_TRY(evict(layer, true));
   }
   if (!policies.retrieval.empty()) {
     ATTNSCOPE_TRY(select(layer, query, fed_));
     reads.selected = selected_;
   }
-  trace_rows(layer, fed_, fed_ + 1);
+  if (policies.retention.empty()) trace_rows(layer, fed_, fed_ + 1, {});
   ATTNSCOPE_TRY(attend_layer(run_, query, fed_, keys, reads, attention));
   ATTNSCOPE_TRY(evict(layer, false));
   run_.model.finish_layer(layer, attention, hidden);
@@ -53,7 +52,11 @@ Status PolicyModel::step_layer(std::uint32_t layer) {
 
 Status PolicyModel::decide(std::uint32_t layer, Rows queries, std::uint32_t first, const AppendEvent& event) {
   const std::uint32_t kv_heads = run_.plan.model.kv_heads;
-  PolicyInput input(run_.plan, layer, first + event.added, context_);
+  const std::uint32_t end = first + event.added;
+  // A prompt fed in one piece is attended to whole, then compressed, whatever the policy does in its steps.
+  const bool whole = event.prefill && plan_.schedule.chunk == 0;
+  if (!whole) trace_rows(layer, first, end, {});
+  PolicyInput input(run_.plan, layer, end, context_);
   input.set_queries(queries, first);
   for (auto& slots : evict_) slots.clear();
   for (auto& unit : policies_[layer].retention) {
@@ -62,16 +65,21 @@ Status PolicyModel::decide(std::uint32_t layer, Rows queries, std::uint32_t firs
     for (std::uint32_t h = 0; h < kv_heads; ++h)
       if (unit.rules[h]) resident[h] = resident_tokens(layer, h);
     ATTNSCOPE_TRY(unit.policy->append(input.with(unit.memo), resident, event, evict));
-    const bool before = unit.policy->evicts_before_attention();
+    const bool before = !whole && unit.policy->evicts_before_attention();
     double transient = 0;
     for (std::uint32_t h = 0; h < kv_heads; ++h) {
       if (!unit.rules[h]) continue;
-      if (!evict[h].empty()) transient += unit.policy->transient_tokens();
+      // The policy tells its largest copy so far; this one is no larger than what is held now.
+      if (!evict[h].empty()) transient += std::min(unit.policy->transient_tokens(), static_cast<double>(resident[h].size()));
       evict_[h] = std::move(evict[h]);
       evict_before_[h] = before;
     }
     peak_tokens_ = std::max(peak_tokens_, cache_.tokens() + static_cast<std::uint64_t>(transient));
   }
+  std::vector<std::uint8_t> shrunk(kv_heads);
+  for (std::uint32_t h = 0; h < kv_heads; ++h) shrunk[h] = evict_before_[h] && !evict_[h].empty();
+  ATTNSCOPE_TRY(evict(layer, true));
+  if (!whole) trace_rows(layer, first, end, shrunk);
   return success();
 }
 
@@ -122,12 +130,14 @@ void PolicyModel::trace_plans(std::uint32_t layer, const PolicyInput& input, con
   }
 }
 
-void PolicyModel::trace_rows(std::uint32_t layer, std::uint32_t first, std::uint32_t end) {
+void PolicyModel::trace_rows(std::uint32_t layer, std::uint32_t first, std::uint32_t end, std::span<const std::uint8_t> again) {
   const LayerPolicies& policies = policies_[layer];
   SpanList kept, forced, slots;
   for (Tracer& tracer : tracers_) {
     if (tracer.layer != layer) continue;
     const std::uint32_t kv_head = tracer.head / run_.plan.group();
+    if (!again.empty() && !again[kv_head]) continue;
+    if (!again.empty()) tracer.writer.rewind(tracer.writer.size() - (end - first));
     const auto rules = [&](const LayerPolicies::Retention& unit) { return unit.rules[kv_head] != 0; };
     const auto retention = std::find_if(policies.retention.begin(), policies.retention.end(), rules);
     for (std::uint32_t row = first; row < end; ++row) {

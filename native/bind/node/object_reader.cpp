@@ -75,4 +75,11 @@ std::vector<std::uint8_t> ObjectReader::u8_array(const char* field) const {
   return {array.Data(), array.Data() + array.ElementLength()};
 }
 
+std::vector<std::int32_t> ObjectReader::i32_array(const char* field) const {
+  const Napi::Value value = object_.Get(field);
+  if (!value.IsTypedArray() || value.As<Napi::TypedArray>().TypedArrayType() != napi_int32_array) refuse(field, "an Int32Array");
+  const auto array = value.As<Napi::Int32Array>();
+  return {array.Data(), array.Data() + array.ElementLength()};
+}
+
 }  // namespace attnscope::node

@@ -27,6 +27,7 @@ class ObjectReader {
   DType dtype(const char* field) const;
   std::vector<std::uint32_t> u32_array(const char* field) const;
   std::vector<std::uint8_t> u8_array(const char* field) const;
+  std::vector<std::int32_t> i32_array(const char* field) const;
 
   [[noreturn]] void refuse(const std::string& field, const std::string& wanted) const;
 

@@ -5,6 +5,7 @@
 namespace attnscope::node {
 namespace {
 
+constexpr const char* kCode = "E_PLAN_INVALID";
 constexpr std::uint64_t kLargestOffset = std::uint64_t(1) << 53;  // whole numbers of JavaScript
 
 ModelPlan read_model(const ObjectReader& from) {
@@ -74,12 +75,9 @@ StorePlan read_store(const ObjectReader& from) {
   return store;
 }
 
-}  // namespace
-
-Plan read_plan(Napi::Value value) {
-  const ObjectReader from(value, "", "E_PLAN_INVALID");
+/// What every run has: model, tensors, tokens, decoding, precision, threads.
+void read_run(const ObjectReader& from, Plan& plan) {
   if (from.number("version") != 1) from.refuse("version", "1, the only version this engine knows");
-  Plan plan;
   plan.model = read_model(from.object("model"));
   const Napi::Array files = from.array("files");
   for (std::uint32_t i = 0; i < files.Length(); ++i) {
@@ -89,16 +87,52 @@ Plan read_plan(Napi::Value value) {
   }
   const Napi::Array tensors = from.array("tensors");
   for (std::uint32_t i = 0; i < tensors.Length(); ++i)
-    plan.tensors.push_back(read_tensor({tensors.Get(i), "tensors[" + std::to_string(i) + "]", "E_PLAN_INVALID"}));
+    plan.tensors.push_back(read_tensor({tensors.Get(i), "tensors[" + std::to_string(i) + "]", kCode}));
   plan.tokens = from.u32_array("tokens");
   const ObjectReader decode = from.object("decode");
   plan.decode_steps = decode.u32("steps");
   plan.forced = decode.u32_array("forced");
   plan.vectors = from.dtype("vectors");
+  plan.threads = from.u32("threads");
+}
+
+}  // namespace
+
+Plan read_plan(Napi::Value value) {
+  const ObjectReader from(value, "", kCode);
+  Plan plan;
+  read_run(from, plan);
   plan.reduce = read_reduce(from.object("reduce"));
   plan.store = read_store(from.object("store"));
   plan.skip_layers = from.u32_array("skipLayers");
-  plan.threads = from.u32("threads");
+  return plan;
+}
+
+PolicyRunPlan read_policy_run_plan(Napi::Value value) {
+  const ObjectReader from(value, "", kCode);
+  PolicyRunPlan plan;
+  read_run(from, plan.base);
+  plan.base.reduce.enabled = false;
+  const Napi::Array policies = from.array("policies");
+  for (std::uint32_t i = 0; i < policies.Length(); ++i) {
+    const Napi::Value text = policies.Get(i);
+    if (!text.IsString()) from.refuse("policies", "a list of policy texts");
+    auto choice = parse_policy(text.As<Napi::String>().Utf8Value());
+    if (!choice) throw js_error(value.Env(), choice.error());
+    plan.policies.push_back(choice.take());
+  }
+  plan.assignment = from.i32_array("assignment");
+  const ObjectReader schedule = from.object("schedule");
+  plan.schedule = {schedule.u32("context"), schedule.u32("chunk"), schedule.u32("firstChunk")};
+  const std::string mode = from.string("mode");
+  if (mode != "compare" && mode != "generate") from.refuse("mode", "compare or generate");
+  plan.compare = mode == "compare";
+  plan.stop_ids = from.u32_array("stopIds");
+  const Napi::Array traces = from.array("traces");
+  for (std::uint32_t i = 0; i < traces.Length(); ++i) {
+    const ObjectReader head(traces.Get(i), "traces[" + std::to_string(i) + "]", kCode);
+    plan.traces.push_back({head.u32("layer"), head.u32("head")});
+  }
   return plan;
 }
 
