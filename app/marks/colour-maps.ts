@@ -65,7 +65,8 @@ export const COLOUR_MAPS: readonly ColourMapInfo[] = [
 /** Warm and used for nothing else: attention that a policy dropped though it mattered. Its low end already stands out from grey. */
 const MISSED: Record<ThemeName, readonly [number, number, number][]> = {
   light: [[80, 28, 26], [64, 56, 42], [50, 70, 44], [36, 58, 32], [22, 40, 16]],
-  dark: [[40, 44, 24], [52, 62, 42], [63, 56, 48], [78, 32, 44], [94, 8, 26]],
+  // Saturated to its end: the map's own high end is a warm white there.
+  dark: [[34, 42, 22], [46, 58, 38], [57, 66, 46], [67, 56, 42], [78, 40, 34]],
 };
 const missed: Record<ThemeName, ColourMap> = { light: uniform(through(MISSED.light)), dark: uniform(through(MISSED.dark)) };
 export const missedMap = (theme: ThemeName): ColourMap => missed[theme];
@@ -83,13 +84,14 @@ export function droppedMap(map: ColourMap, ground: string): ColourMap {
   };
 }
 
+const faint = (own: number, ground: number): number => own + (ground - own) * 0.6;
+
 /** The map's own colours, faint: rows that were not evaluated. */
 export function faintMap(map: ColourMap, ground: string): ColourMap {
   const base = lab(ground);
   return (t) => {
     const own = lab(rgb(...map(t)));
-    const mix = (a: number, b: number) => a + (b - a) * 0.6;
-    const { r, g, b } = lab(mix(own.l, base.l), mix(own.a, base.a), mix(own.b, base.b)).rgb().clamp();
+    const { r, g, b } = lab(faint(own.l, base.l), faint(own.a, base.a), faint(own.b, base.b)).rgb().clamp();
     return [Math.round(r), Math.round(g), Math.round(b)];
   };
 }

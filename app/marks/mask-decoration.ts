@@ -48,9 +48,10 @@ function hatchRows({ context, tile, decoration: { unevaluated }, columns, rows, 
   context.fill();
 }
 
+const clip = (value: number, { from, to }: { from: number; to: number }): number => Math.min(to, Math.max(from, value));
+
 function strokeOutline({ context, decoration: { outline }, columns, rows, px, py, stroke, halo, width }: Input): void {
   if (outline.length === 0) return;
-  const clip = (value: number, { from, to }: { from: number; to: number }) => Math.min(to, Math.max(from, value));
   const half = width % 2 === 0 ? 0 : 0.5;
   context.beginPath();
   for (let i = 0; i < outline.length; i += 4) {

@@ -13,6 +13,10 @@ export type MaskSource = Pick<PolicyClient, "mask" | "fate">;
 /** Masks of a pane: one of 256 x 256 cells is 0.6 MB, so about 100 of them. */
 const MASK_BUDGET_BYTES = 64 * 1024 * 1024;
 
+/** 128K keys of three shares are 1.5 MB. */
+const FATE_BUDGET_BYTES = 16 * 1024 * 1024;
+const fateBytes = ({ keys, byRow }: FateAnswer): number => 3 * keys.kept.byteLength + 5 * byRow.rows.byteLength;
+
 /** What a pane wants to see of a policy now. */
 export interface MaskWish { request: ReplayRequest; addresses: readonly TileAddress[]; edge: number; coarsest: number }
 
@@ -27,12 +31,12 @@ export class MaskSight {
   private wish: MaskWish | null = null;
   private wished = "";
   private shown = "";
-  private fateOf = "";
+  private readonly fates = new ByteCache<FateAnswer>(FATE_BUDGET_BYTES, fateBytes);
   private fateAnswer: FateAnswer | null = null;
   private rowsUsed: RowsUsed | null = null;
   private failure: { key: string; error: unknown } | null = null;
   private running: AbortController | null = null;
-  private runningHead = "";
+  private head = "";
   private looping = false;
   private since = 0;
 
@@ -45,9 +49,18 @@ export class MaskSight {
     if (key !== this.wished) {
       this.wished = key;
       this.since = performance.now();
-      // Another head's strip is seconds of work that nobody waits for any more.
       const head = wish === null ? "" : `${wish.request.layer}.${wish.request.head}`;
-      if (this.running !== null && head !== this.runningHead) this.running.abort();
+      if (head !== this.head) {
+        this.head = head;
+        // Keys and rows of another head must not stand beside this one; its strip is seconds of work nobody waits for.
+        this.fateAnswer = this.rowsUsed = null;
+        this.running?.abort();
+      }
+    }
+    // Undo, and going back to a head: all of it is still there.
+    if (this.shown !== this.wished && this.missing().length === 0) {
+      this.shown = this.wished;
+      this.fateAnswer = this.fates.get(this.wished) ?? this.fateAnswer;
     }
     if (!this.looping) void this.run();
   }
@@ -74,7 +87,7 @@ export class MaskSight {
   get lateMs(): number { return this.wish !== null && this.error === undefined && this.shown !== this.wished ? performance.now() - this.since : 0; }
 
   get pending(): boolean {
-    return this.wish !== null && this.error === undefined && (this.shown !== this.wished || this.missing().length > 0 || this.fateOf !== this.wished);
+    return this.wish !== null && this.error === undefined && (this.shown !== this.wished || this.missing().length > 0 || this.fates.peek(this.wished) === undefined);
   }
 
   /** What happens to each key; of the policy shown, or the one before while it is on its way. */
@@ -108,10 +121,9 @@ export class MaskSight {
     const key = this.wished;
     const controller = new AbortController();
     this.running = controller;
-    this.runningHead = `${request.layer}.${request.head}`;
     const end = busy.begin();
     try {
-      const fate = this.fateOf === key ? null : this.source.fate(request, controller.signal);
+      const fate = this.fates.peek(key) === undefined ? this.source.fate(request, controller.signal) : null;
       const masks = this.missing().map(async (address) => {
         const { mask, rows } = await this.source.mask(request, tileGrid(address, edge), controller.signal);
         return { rows, tile: { ...mask, address, edge, stamp: `${key}|${tileKey(address)}` } };
@@ -121,10 +133,9 @@ export class MaskSight {
         this.cache.set(tile.stamp, tile);
         this.rowsUsed = rows;
       }
-      if (keys !== null) {
-        this.fateAnswer = keys;
-        this.fateOf = key;
-      }
+      controller.signal.throwIfAborted();
+      if (keys !== null) this.fates.set(key, keys);
+      this.fateAnswer = this.fates.get(key) ?? null;
       this.shown = key;
     } catch (error) {
       if (!isAbort(error) && !controller.signal.aborted) this.failure = { key, error };

@@ -8,14 +8,14 @@ import { fullWindow, storedWindow, type MapWindow } from "../../tiles/geometry.t
 import { ROW_STATISTICS, type RowStatistic } from "../../workers/protocol.ts";
 import { paneActions } from "../panes/pane-actions.ts";
 import { LockColumn, PaneControls } from "../panes/pane-controls.tsx";
+import { PaneFocus, useFocus } from "../panes/pane-focus.ts";
 import { letterOf, PaneHeader, PolicySelect } from "../panes/pane-header.tsx";
 import { follow, otherSide, setPaneColour, setPaneWindow, type PaneSide } from "../panes/pane-model.ts";
 import { usePaneParts, type PaneParts } from "../panes/use-pane-parts.ts";
 import { Segmented } from "../shell/segmented.tsx";
 import { HeadSide } from "./head-side.tsx";
 import { LiveMap } from "./live-map.ts";
-import type { MapController } from "./map-controller.ts";
-import { MapPane } from "./map-pane.tsx";
+import { MapPane, type MapHandle } from "./map-pane.tsx";
 import { Badge, MapProblem } from "./map-texts.tsx";
 import { MaskBadge } from "./mask-badge.tsx";
 import type { MinimapHandle } from "./minimap.tsx";
@@ -46,22 +46,23 @@ export function HeadView({ capture }: { capture: Capture }) {
   const [pinned, setPinned] = useState<Pair | null>(null);
   const [started, setStarted] = useState(false);
   const [drawn, setDrawn] = useState(false);
-  const [lastActive, setActive] = useState<PaneSide>("first");
+  const [focus] = useState(() => new PaneFocus());
+  const focused = useFocus(focus);
   const [held, setHeld] = useState(false);
   const body = useRef<HTMLDivElement>(null);
   const bodySize = useSize(body);
   const lives = useMemo(() => ({ first: new LiveMap(fullWindow(total)), second: new LiveMap(fullWindow(total)) }), [total]);
-  const firstMap = useRef<MapController>(null), secondMap = useRef<MapController>(null);
-  const controllers = useMemo(() => ({ first: firstMap, second: secondMap }), []);
+  const firstMap = useRef<MapHandle>(null), secondMap = useRef<MapHandle>(null);
+  const maps = useMemo(() => ({ first: firstMap, second: secondMap }), []);
   const minimap = useRef<MinimapHandle>(null);
 
   /** Something arrived that both maps may show. */
   const redraw = useCallback(() => {
     for (const side of ["first", "second"] as const) {
-      controllers[side].current?.redraw();
+      maps[side].current?.redraw();
       lives[side].set({ version: lives[side].current.version + 1 });
     }
-  }, [controllers, lives]);
+  }, [maps, lives]);
   const { service, error: poolError } = useTiles(capture, () => {
     redraw();
     minimap.current?.draw();
@@ -78,24 +79,22 @@ export function HeadView({ capture }: { capture: Capture }) {
   const two = panes === 2 && compare === "none";
   const blinked: PaneSide = held ? otherSide(view.blinkSide) : view.blinkSide;
   const single: PaneSide = panes === 2 && compare === "blink" ? blinked : "first";
-  const active: PaneSide = two ? lastActive : single;
+  const active: PaneSide = two ? focused : single;
   const comparison = useComparison(panes === 2 && compare !== "none" ? compare : null, parts[otherSide(single)]);
   /** Where a pane's map stands: the second place only exists side by side. */
   const place = (side: PaneSide): PaneSide => (two ? side : "first");
 
   const moveOther = (side: PaneSide, next: MapWindow): void => {
-    if (two) controllers[otherSide(side)].current?.goTo(follow(next, parts[otherSide(side)].model.window, view.locks, total));
+    if (two) maps[otherSide(side)].current?.goTo(follow(next, parts[otherSide(side)].model.window, view.locks, total));
   };
   /** The picture follows every frame of a gesture; view state, and with it the link, follows its end. */
   const commit = (side: PaneSide, next: MapWindow): void => {
     const stored = storedWindow(next, total) ?? fullWindow(total);
-    controllers[place(side)].current?.report(stored);
+    maps[place(side)].current?.report(stored);
     store.set((v) => setPaneWindow(v, side, stored, total), { gesture: "window" });
   };
 
-  const activeRef = useRef(active);
-  useEffect(() => { activeRef.current = active; });
-  const actions = useMemo(() => paneActions({ active: () => activeRef.current, activate: setActive, hold: () => setHeld(true), release: () => setPinned(null) }), []);
+  const actions = useMemo(() => paneActions({ focus, hold: () => setHeld(true), release: () => setPinned(null) }), [focus]);
   useActions(actions);
   useEffect(() => {
     const up = (event: KeyboardEvent) => { if (event.code === "KeyB") setHeld(false); };
@@ -118,11 +117,11 @@ export function HeadView({ capture }: { capture: Capture }) {
     <MapPane
       key={place(side)} capture={capture} service={service} id={place(side) === "first" ? "map" : "map-2"} title={`Attention map ${titleOf(side)}`}
       model={parts[side].model} data={parts[side].data} overlay={parts[side].overlay} comparison={comparison} pooling={pooling} rowMarginal={rowMarginal}
-      live={lives[place(side)]} controller={controllers[place(side)]} pinned={pinned}
-      onMoved={(next) => moveOther(side, next)} onSettled={(next) => commit(side, next)} onActive={() => setActive(side)}
+      live={lives[place(side)]} handle={maps[place(side)]} pinned={pinned}
+      onMoved={(next) => moveOther(side, next)} onSettled={(next) => commit(side, next)} onActive={() => focus.set(side)}
       onClicked={(pair) => setPinned((last) => (last?.query === pair.query && last.key === pair.key ? null : pair))}
       onDrawn={(at) => {
-        if (side === activeRef.current) minimap.current?.follow(at);
+        if (side === active) minimap.current?.follow(at);
         setDrawn(true);
       }}
     >
@@ -139,7 +138,7 @@ export function HeadView({ capture }: { capture: Capture }) {
         {!two && (
           <>
             <h1>{titleOf(single)}</h1>
-            <Badge live={live} pooling={pooling} side={controllers[place(single)].current?.sceneNow()?.layout.side ?? null} />
+            <Badge live={live} pooling={pooling} />
             {shown.overlay !== null && (comparison === null || comparison.mode === "blink") && <MaskBadge live={live} overlay={shown.overlay} pooling={pooling} />}
             {panes === 1 && <PolicySelect side="first" />}
           </>
@@ -151,7 +150,7 @@ export function HeadView({ capture }: { capture: Capture }) {
         </select></label>
         <Segmented label="Cell" value={pooling} options={POOLINGS} onChange={(next) => store.set({ pooling: next })} />
       </header>
-      <MapProblem live={live} sights={() => [firstMap, secondMap].flatMap((map) => map.current?.sights ?? [])} error={poolError ?? shown.data.error} />
+      <MapProblem live={live} errors={() => [firstMap.current?.error(), secondMap.current?.error()]} error={poolError ?? shown.data.error} />
       <div className="head-body" ref={body}>
         {pane(two ? "first" : single)}
         {two && <LockColumn />}
@@ -163,10 +162,10 @@ export function HeadView({ capture }: { capture: Capture }) {
             onColour={(colour, gesture) => store.set((v) => setPaneColour(v, active, colour), gesture === undefined ? {} : { gesture })}
             onFit={() => store.set((v) => setPaneWindow(v, active, fullWindow(total), total))}
             onMove={(to) => {
-              controllers[place(active)].current?.goTo(to);
+              maps[place(active)].current?.goTo(to);
               moveOther(active, to);
             }}
-            onMoved={() => controllers[place(active)].current?.settle()}
+            onMoved={() => maps[place(active)].current?.settle()}
           />
         )}
       </div>

@@ -7,6 +7,8 @@ import type { MapStatus } from "../../tiles/status.ts";
 export interface LiveState {
   status: MapStatus | null;
   window: MapWindow;
+  /** CSS pixels of the map; null before the first frame. */
+  side: number | null;
   /** Goes up when tiles or token texts arrive. */
   version: number;
 }
@@ -22,7 +24,7 @@ export class LiveMap {
   private timer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(window: MapWindow) {
-    this.state = this.shown = { status: null, window, version: 0 };
+    this.state = this.shown = { status: null, window, side: null, version: 0 };
   }
 
   /** As of now. */

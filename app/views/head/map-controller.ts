@@ -291,7 +291,7 @@ export class MapController {
     const addresses = [...all.values()];
     overlay?.masks.want({ request: overlay.request, addresses, edge: ladder.edge, coarsest });
     if (comparison?.overlay == null) return;
-    const twins = addresses.map((a) => ({ ...a, layer: comparison.layer, head: comparison.head }));
+    const twins = addresses.map(({ cell, row, column }) => ({ layer: comparison.layer, head: comparison.head, cell, row, column }));
     comparison.overlay.masks.want({ request: comparison.overlay.request, addresses: twins, edge: ladder.edge, coarsest });
   }
 

@@ -1,4 +1,4 @@
-import { useEffect, useMemo, useRef, type ReactNode, type RefObject } from "react";
+import { useEffect, useImperativeHandle, useMemo, useRef, type ReactNode, type Ref } from "react";
 import { AttnscopeError } from "../../../data/errors.ts";
 import type { Capture } from "../../../data/reader/capture-types.ts";
 import { usePane } from "../../figure/pane.ts";
@@ -26,6 +26,19 @@ import type { HeadData } from "./use-head-data.ts";
 /** Below this width the strips beside the map are narrowed. */
 const COMPACT_PX = 540;
 
+/** What the page may ask of a map. */
+export interface MapHandle {
+  /** Shows another window at once, without a word to view state. */
+  goTo(window: MapWindow): void;
+  /** Ends what goTo began. */
+  settle(): void;
+  /** Says which window view state is about to hold because of a gesture on this map. */
+  report(window: MapWindow): void;
+  redraw(): void;
+  /** First error among the tiles in sight. */
+  error(): unknown;
+}
+
 interface Props {
   capture: Capture; service: TileService | null;
   /** Of the exported files; unique among the panes on screen. */
@@ -33,7 +46,7 @@ interface Props {
   model: PaneModel; data: HeadData;
   pooling: Pooling; rowMarginal: RowStatistic;
   overlay: PaneOverlay | null; comparison: PaneComparison | null;
-  live: LiveMap; controller: RefObject<MapController | null>;
+  live: LiveMap; handle: Ref<MapHandle>;
   pinned: Pair | null;
   onMoved(window: MapWindow): void; onSettled(window: MapWindow): void; onClicked(pair: Pair): void; onDrawn(window: MapWindow): void; onActive(): void;
   children?: ReactNode;
@@ -41,7 +54,8 @@ interface Props {
 
 /** One map with its strips. Knows of the view only what its model says. */
 export function MapPane(props: Props) {
-  const { capture, service, model, data, pooling, rowMarginal, overlay, comparison, live, controller, pinned } = props;
+  const { capture, service, model, data, pooling, rowMarginal, overlay, comparison, live, pinned } = props;
+  const controller = useRef<MapController | null>(null);
   const hover = useHoverStore();
   const palette = usePalette();
   const total = capture.totalTokens;
@@ -68,7 +82,7 @@ export function MapPane(props: Props) {
       hovered: (pair) => hover.set({ pair }),
       clicked: (pair) => callbacks.current.onClicked(pair),
       status: (status, at) => {
-        live.set({ status, window: at });
+        live.set({ status, window: at, side: made.sceneNow()?.layout.side ?? null });
         callbacks.current.onDrawn(at);
       },
     });
@@ -78,7 +92,7 @@ export function MapPane(props: Props) {
       controller.current = null;
       hover.set({ pair: null });
     };
-  }, [service, ready, hover, live, controller]);
+  }, [service, ready, hover, live]);
 
   useEffect(() => {
     if (scene !== null) controller.current?.update({ layer, head, scene, pooling, colour, overlay, comparison });
@@ -90,6 +104,14 @@ export function MapPane(props: Props) {
     return hover.subscribe(follow);
     // oxlint-disable-next-line react/exhaustive-effect-dependencies -- likewise
   }, [hover, pinned, service, ready]);
+
+  useImperativeHandle(props.handle, () => ({
+    goTo: (at) => controller.current?.goTo(at),
+    settle: () => controller.current?.settle(),
+    report: (at) => controller.current?.report(at),
+    redraw: () => controller.current?.redraw(),
+    error: () => controller.current?.sights.find((sight) => sight.error !== undefined)?.error,
+  }), []);
 
   const name = `L${layer} H${head} · kv ${capture.kvHead(head)}`;
   const parts = () => {

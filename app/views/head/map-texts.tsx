@@ -1,5 +1,4 @@
 import { isFull } from "../../tiles/geometry.ts";
-import type { TileSight } from "../../tiles/sight.ts";
 import { badgeText, type MapStatus } from "../../tiles/status.ts";
 import type { Pooling } from "../../tiles/tile.ts";
 import { useLive, type LiveMap } from "./live-map.ts";
@@ -8,8 +7,8 @@ import { indexText } from "./number-text.ts";
 export const statusText = (status: MapStatus | null, pooling: Pooling): string => (status === null ? "reading" : badgeText(status, pooling));
 
 /** What kind of number the picture is made of, and its scale. */
-export function Badge({ live, pooling, side }: { live: LiveMap; pooling: Pooling; side: number | null }) {
-  const { status, window } = useLive(live);
+export function Badge({ live, pooling }: { live: LiveMap; pooling: Pooling }) {
+  const { status, window, side } = useLive(live);
   return (
     <>
       <span className="head-badge" data-testid="badge" data-loading={status?.showing !== null}>{statusText(status, pooling)}</span>
@@ -19,9 +18,9 @@ export function Badge({ live, pooling, side }: { live: LiveMap; pooling: Pooling
 }
 
 /** First thing that went wrong among what is shown. */
-export function MapProblem({ live, sights, error }: { live: LiveMap; sights(): readonly Pick<TileSight, "error">[]; error: unknown }) {
+export function MapProblem({ live, errors, error }: { live: LiveMap; errors(): readonly unknown[]; error: unknown }) {
   useLive(live);
-  const shown = error ?? sights().find((sight) => sight.error !== undefined)?.error;
+  const shown = error ?? errors().find((found) => found !== undefined);
   if (shown === undefined || shown === null) return null;
   return <p className="head-error" role="alert">{shown instanceof Error ? shown.message : String(shown)}</p>;
 }

@@ -1,18 +1,17 @@
 import type { Action, ActionContext } from "../../actions/types.ts";
 import type { ViewState } from "../../state/view-state.ts";
-import { panWindow, zoomWindow, type MapWindow } from "../../tiles/geometry.ts";
-import { fullWindow } from "../../tiles/geometry.ts";
-import { closeSecond, openSecond, paneModel, paneWindow, setPaneColour, setPaneWindow, swapPanes, toggleLock, type Locks, type PaneSide } from "./pane-model.ts";
+import { fullWindow, panWindow, zoomWindow, type MapWindow } from "../../tiles/geometry.ts";
+import { activePane, type PaneFocus } from "./pane-focus.ts";
+import { closeSecond, openSecond, otherSide, paneModel, paneWindow, setPaneColour, setPaneWindow, swapPanes, toggleLock, type Locks, type PaneSide } from "./pane-model.ts";
 
 /** Share of the visible span that one key press moves; what it zooms by. */
 const PAN = 0.12, ZOOM = 1.5;
 
 export interface PaneKeys {
-  /** The pane that keys act on. */
-  active(): PaneSide;
-  activate(side: PaneSide): void;
+  focus: Pick<PaneFocus, "get" | "set">;
   /** The blink key is down. */
   hold(): void;
+  /** Lets go of the pinned pair. */
   release(): void;
 }
 
@@ -29,10 +28,11 @@ const change = (next: (view: ViewState, total: number) => Partial<ViewState>, ge
 };
 
 /** Keys of the maps; the letters are places on the keyboard, not what is printed on them. */
-export function paneActions({ active, activate, hold, release }: PaneKeys): Action[] {
+export function paneActions({ focus, hold, release }: PaneKeys): Action[] {
+  const active = (view: ViewState): PaneSide => activePane(view, focus.get());
   const move = (to: (window: MapWindow, total: number) => MapWindow) =>
-    change((view, total) => setPaneWindow(view, active(), to(paneWindow(view, active(), total), total), total), "window");
-  const lock = (name: keyof Locks) => change((view, total) => toggleLock(view, name, active(), total));
+    change((view, total) => setPaneWindow(view, active(view), to(paneWindow(view, active(view), total), total), total), "window");
+  const lock = (name: keyof Locks) => change((view, total) => toggleLock(view, name, active(view), total));
   return [
     { id: "map.left", label: "Pan to earlier keys", group: "Map", keys: ["ArrowLeft", "KeyA"], scope: "head", run: move((w, t) => panWindow(w, -PAN, 0, t)) },
     { id: "map.right", label: "Pan to later keys", group: "Map", keys: ["ArrowRight", "KeyD"], scope: "head", run: move((w, t) => panWindow(w, PAN, 0, t)) },
@@ -40,20 +40,20 @@ export function paneActions({ active, activate, hold, release }: PaneKeys): Acti
     { id: "map.down", label: "Pan to later queries", group: "Map", keys: ["ArrowDown", "KeyS"], scope: "head", run: move((w, t) => panWindow(w, 0, PAN, t)) },
     { id: "map.in", label: "Zoom in", group: "Map", keys: ["Equal", "Shift+Equal", "NumpadAdd"], scope: "head", run: move((w, t) => zoomWindow(w, ZOOM, 0.5, 0.5, t)) },
     { id: "map.out", label: "Zoom out", group: "Map", keys: ["Minus", "NumpadSubtract"], scope: "head", run: move((w, t) => zoomWindow(w, 1 / ZOOM, 0.5, 0.5, t)) },
-    { id: "map.fit", label: "Whole sequence", group: "Map", keys: ["Digit0", "Numpad0"], scope: "head", run: change((view, total) => setPaneWindow(view, active(), fullWindow(total), total)) },
+    { id: "map.fit", label: "Whole sequence", group: "Map", keys: ["Digit0", "Numpad0"], scope: "head", run: change((view, total) => setPaneWindow(view, active(view), fullWindow(total), total)) },
     { id: "map.pooling", label: "Pooling: mean, max, sum", group: "Map", keys: ["KeyP"], scope: "head", run: change(({ pooling }) => ({ pooling: NEXT_POOLING[pooling] })) },
     {
       id: "map.scale", label: "Colour scale: log, linear", group: "Map", keys: ["KeyG"], scope: "head",
       run: change((view, total) => {
-        const { colour } = paneModel(view, active(), total);
-        return setPaneColour(view, active(), { ...colour, scale: colour.scale === "log" ? "linear" : "log" });
+        const { colour } = paneModel(view, active(view), total);
+        return setPaneColour(view, active(view), { ...colour, scale: colour.scale === "log" ? "linear" : "log" });
       }),
     },
     {
       id: "panes.second", label: "One map, two maps side by side", group: "Map", keys: ["KeyV"], scope: "head",
       run: change((view, total) => (view.panes === 1 ? openSecond(view, total) : closeSecond())),
     },
-    { id: "panes.active", label: "The other of two maps has the keys", group: "Map", keys: ["KeyN"], scope: "head", when: twoPanes, run: () => activate(active() === "first" ? "second" : "first") },
+    { id: "panes.active", label: "The other of two maps has the keys", group: "Map", keys: ["KeyN"], scope: "head", when: twoPanes, run: () => focus.set(otherSide(focus.get())) },
     { id: "panes.swap", label: "Swap the two maps", group: "Map", keys: ["Shift+KeyX"], scope: "head", when: twoPanes, run: change(swapPanes) },
     { id: "panes.compare", label: "Compare the two maps: side by side, difference, ratio, blink", group: "Map", keys: ["KeyC"], scope: "head", when: twoPanes, run: change(({ compare }) => ({ compare: NEXT_COMPARE[compare] })) },
     { id: "panes.blink", label: "Blink: hold to see the other map", group: "Map", keys: ["KeyB"], scope: "head", when: blinks, run: hold },

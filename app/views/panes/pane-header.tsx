@@ -30,7 +30,7 @@ export function PaneHeader({ capture, model, live, pooling, overlay, active }: P
         <PolicySelect side={side} />
       </div>
       <div className="pane-row">
-        <Badge live={live} pooling={pooling} side={null} />
+        <Badge live={live} pooling={pooling} />
         {overlay !== null && <MaskBadge live={live} overlay={overlay} pooling={pooling} />}
       </div>
     </header>

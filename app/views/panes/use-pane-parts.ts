@@ -1,4 +1,4 @@
-import { useEffect, useMemo, useState } from "react";
+import { useEffect, useMemo } from "react";
 import type { Capture } from "../../../data/reader/capture-types.ts";
 import { usePalette } from "../../marks/theme.ts";
 import { usePolicies } from "../../policies/context.tsx";
@@ -36,16 +36,8 @@ export function usePaneParts({ capture, service, view, side, started, changed }:
   const model = useMemo<PaneModel>(() => ({ side, layer, head, window: stable, colour, policy }), [side, layer, head, stable, colour, policy]);
   const data = useHeadData(used ? service : null, layer, head, view.rowMarginal, started);
 
-  const [masks, setMasks] = useState<MaskSight | null>(null);
-  useEffect(() => {
-    if (client === null) return;
-    const made = new MaskSight(client, () => changed(side));
-    setMasks(made);
-    return () => {
-      made.close();
-      setMasks(null);
-    };
-  }, [client, side, changed]);
+  const masks = useMemo(() => (client === null ? null : new MaskSight(client, () => changed(side))), [client, side, changed]);
+  useEffect(() => () => masks?.close(), [masks]);
 
   const { policies, context, chunk, rowsMode } = view;
   const text = policies[policy] ?? "";

@@ -6,10 +6,11 @@ import { SHELL_ACTIONS } from "../../../app/actions/shell-actions.ts";
 import type { Action, ActionContext } from "../../../app/actions/types.ts";
 import { PaneRegistry } from "../../../app/figure/pane.ts";
 import { ViewStore } from "../../../app/state/store.ts";
+import { PaneFocus } from "../../../app/views/panes/pane-focus.ts";
 import { paneActions } from "../../../app/views/panes/pane-actions.ts";
 import { KV_ACTIONS } from "../../../app/views/kv/actions.ts";
 
-const MAP_ACTIONS = paneActions({ active: () => "first", activate: () => undefined, hold: () => undefined, release: () => undefined });
+const MAP_ACTIONS = paneActions({ focus: new PaneFocus(), hold: () => undefined, release: () => undefined });
 const ALL: readonly Action[] = [...SHELL_ACTIONS, ...MAP_ACTIONS, ...KV_ACTIONS];
 const press = (code: string, extra: object = {}) => ({ code, ctrlKey: false, metaKey: false, shiftKey: false, altKey: false, target: null, ...extra });
 
