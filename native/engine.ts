@@ -308,8 +308,8 @@ export interface NodeEngine extends CoreEngine {
 }
 
 export interface NodeHeadReplay extends HeadReplay {
-  /** Strip of all rows on `threads` threads, off the main thread. */
-  stripAll(threads: number): Promise<void>;
+  /** Strip of all rows, off the main thread. */
+  stripAll(): Promise<void>;
   /** Every point on `threads` threads, off the main thread; the strip is shared. The last outcome stays as it was. */
   sweep(points: SweepPoint[], threads: number, onProgress?: (done: number) => void): Promise<SweepResult>;
 }

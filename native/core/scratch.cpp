@@ -6,7 +6,7 @@
 namespace attnscope {
 namespace {
 
-constexpr std::align_val_t cache_line{64};
+constexpr std::align_val_t buffer_alignment{64};
 
 struct Buffer {
   float* data = nullptr;
@@ -19,7 +19,7 @@ struct Scratch::Impl {
   std::vector<Buffer> buffers;
 
   ~Impl() {
-    for (Buffer& b : buffers) ::operator delete(b.data, cache_line);
+    for (Buffer& b : buffers) ::operator delete(b.data, buffer_alignment);
   }
 };
 
@@ -33,8 +33,9 @@ float* Scratch::floats(int slot, std::size_t count) {
   if (buffers.size() <= static_cast<std::size_t>(slot)) buffers.resize(slot + 1);
   Buffer& b = buffers[slot];
   if (b.capacity < count) {
-    ::operator delete(b.data, cache_line);
-    b.data = static_cast<float*>(::operator new(count * sizeof(float), cache_line));
+    ::operator delete(b.data, buffer_alignment);
+    b = {};  // nothing dangles should the allocation not return
+    b.data = static_cast<float*>(::operator new(count * sizeof(float), buffer_alignment));
     b.capacity = count;
   }
   return b.data;

@@ -53,7 +53,7 @@ struct Cells {
   }
 };
 
-double dot(const float* a, const float* b, std::size_t dim) {
+double dot_fp64(const float* a, const float* b, std::size_t dim) {
   double sum = 0;
   for (std::size_t c = 0; c < dim; ++c) sum += static_cast<double>(a[c]) * b[c];
   return sum;
@@ -66,7 +66,7 @@ void add_exact(const Part& part, const Cells& cells) {
     const double lse = part.lse[i - part.queries.begin];
     const std::uint32_t end = std::min(part.keys.end, i + 1);
     for (std::uint32_t j = std::max(part.keys.begin, part.visibility.first_key(i)); j < end; ++j) {
-      const auto p = static_cast<float>(std::exp(dot(part.query(i), part.key(j), part.dim) * part.scale - lse));
+      const auto p = static_cast<float>(std::exp(dot_fp64(part.query(i), part.key(j), part.dim) * part.scale - lse));
       cells.add(i - cells.grid.row0, j - cells.grid.column0, {p, p});
     }
   }
@@ -178,7 +178,7 @@ void tile_counts(const TileGrid& grid, TokenRange rows, Visibility visibility, s
 
 double attention_value(DType dtype, const void* q, const void* k, std::uint32_t dim, float scale, float lse) {
   const std::vector<float> query = decode_rows(dtype, q, 0, {0, 1}, dim), key = decode_rows(dtype, k, 0, {0, 1}, dim);
-  return std::exp(dot(query.data(), key.data(), dim) * scale - lse);
+  return std::exp(dot_fp64(query.data(), key.data(), dim) * scale - lse);
 }
 
 }  // namespace attnscope

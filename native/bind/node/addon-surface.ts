@@ -1,5 +1,5 @@
 import type {
-  CapturePlan, CaptureSummary, ColumnBatch, DType, EngineInfo, RunProgress, TileGrid, TileJob, TileValues, VectorData,
+  CapturePlan, CaptureSummary, ColumnBatch, DType, EngineInfo, NodeHeadReplay, ParsedPolicy, PolicyRunPlan, PolicyRunResult, ReplayShape, RunProgress, TileGrid, TileJob, TileValues, VectorData,
 } from "../../engine.ts";
 
 /** What the compiled add-on exports (addon.cpp), before the loader makes a NodeEngine of it. Errors carry a `code`. */
@@ -10,6 +10,11 @@ export interface Addon {
   tileCounts(grid: TileGrid, rowBegin: number, rowEnd: number, window: number): Uint32Array;
   attentionValue(dtype: DType, q: VectorData, k: VectorData, scale: number, lse: number): number;
   toFloat32(dtype: DType, data: VectorData): Float32Array;
+  /** PolicyCatalogue as JSON. */
+  describePolicies(): string;
+  parsePolicy(text: string): ParsedPolicy;
+  scaledPreset(id: string, preset: string, tokens: number): ParsedPolicy;
+  HeadReplay: new (shape: ReplayShape) => Omit<NodeHeadReplay, "bytes"> & { bytes(): number };
   /** batch and layerDone answer whether to go on. Returns the function that cancels. */
   startCapture(
     plan: CapturePlan,
@@ -17,5 +22,11 @@ export interface Addon {
     layerDone: (segment: "prefill" | "decode", layer: number) => boolean,
     progress: (progress: RunProgress) => void,
     settled: (error: (Error & { code: string }) | null, summary: CaptureSummary | null) => void,
+  ): () => void;
+  /** Returns the function that cancels. */
+  startPolicyRun(
+    plan: PolicyRunPlan,
+    progress: (progress: RunProgress) => void,
+    settled: (error: (Error & { code: string }) | null, result: PolicyRunResult | null) => void,
   ): () => void;
 }

@@ -2,6 +2,9 @@
 #include <napi.h>
 
 #include "bind/node/capture_job.h"
+#include "bind/node/head_replay.h"
+#include "bind/node/policy_functions.h"
+#include "bind/node/policy_run_job.h"
 #include "bind/node/tile_functions.h"
 #include "host/machine.h"
 
@@ -22,7 +25,10 @@ Napi::Value info(const Napi::CallbackInfo& call) {
 Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   exports.Set("info", Napi::Function::New<info>(env));
   exports.Set("startCapture", Napi::Function::New<start_capture>(env));
+  exports.Set("startPolicyRun", Napi::Function::New<start_policy_run>(env));
   export_tile_functions(env, exports);
+  export_policy_functions(env, exports);
+  export_head_replay(env, exports);
   return exports;
 }
 

@@ -3,10 +3,12 @@ import { createRequire } from "node:module";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { NativeError } from "../../engine.ts";
-import type { NodeEngine } from "../../engine.ts";
+import type { NodeEngine, PolicyCatalogue } from "../../engine.ts";
 import type { Addon } from "./addon-surface.ts";
 import { startCapture } from "./capture-job.ts";
+import { openReplay } from "./head-replay.ts";
 import { translated } from "./native-error.ts";
+import { startPolicyRun } from "./policy-run-job.ts";
 import { probe } from "./probe.ts";
 
 const ADDON = "build/Release/attnscope.node";
@@ -31,6 +33,7 @@ export async function loadEngineFrom(addonPath: string): Promise<NodeEngine> {
 }
 
 function engineOf(addon: Addon): NodeEngine {
+  let catalogue: PolicyCatalogue | undefined;
   return {
     kind: "node",
     info: translated(() => addon.info()),
@@ -46,7 +49,12 @@ function engineOf(addon: Addon): NodeEngine {
     tileCounts: translated((grid, rowBegin, rowEnd, window) => addon.tileCounts(grid, rowBegin, rowEnd, window)),
     attentionValue: translated((dtype, q, k, scale, lse) => addon.attentionValue(dtype, q, k, scale, lse)),
     toFloat32: translated((dtype, data) => addon.toFloat32(dtype, data)),
+    describePolicies: translated(() => (catalogue ??= JSON.parse(addon.describePolicies()) as PolicyCatalogue)),
+    parsePolicy: translated((text) => addon.parsePolicy(text)),
+    scaledPreset: translated((id, preset, tokens) => addon.scaledPreset(id, preset, tokens)),
+    replay: (shape) => openReplay(addon, shape),
     capture: (plan, sink) => startCapture(addon, plan, sink),
+    runPolicy: (plan, onProgress) => startPolicyRun(addon, plan, onProgress),
   };
 }
 

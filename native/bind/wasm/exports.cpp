@@ -1,17 +1,12 @@
-// The numerical core behind a C ABI for loader.ts: pointers into linear memory, handles are addresses, no imports needed.
-// One translation unit holds the sources that tiles need: the compiler runs inside Node and starts once.
+// Tiles behind a C ABI for loader.ts: pointers into linear memory, handles are addresses.
 #include <cstdlib>
 #include <new>
 #include <vector>
 
-#include "core/block_product.cpp"
-#include "core/dtype.cpp"
-#include "core/key_panels.cpp"
-#include "core/score_block.cpp"
-#include "core/tile.cpp"
-#include "core/views.cpp"
-
-#define EXPORT(name) extern "C" __attribute__((export_name(#name)))
+#include "bind/wasm/out_of_memory.h"
+#include "core/block_product.h"
+#include "core/score_block.h"
+#include "core/tile.h"
 
 using namespace attnscope;
 
@@ -26,17 +21,6 @@ struct TileJob {
 };
 
 std::uint64_t cells_of(const TileGrid& grid) { return std::uint64_t{grid.edge} * grid.edge; }
-
-/// Whether `bytes` more can be had. Without exceptions a failed allocation inside the core would be a trap that leaves
-/// objects half made; nothing else allocates meanwhile, so what is granted in one piece will be granted in parts.
-bool has_room(std::uint64_t bytes) {
-  constexpr std::uint64_t bookkeeping = 64 << 10;
-  if (bytes > 0x7fff0000u - bookkeeping) return false;
-  void* volatile trial = std::malloc(static_cast<std::size_t>(bytes + bookkeeping));  // volatile: else the pair is optimised away
-  const bool granted = trial != nullptr;
-  std::free(trial);
-  return granted;
-}
 
 /// What tile_accumulate allocates at most: both blocks as floats, the keys once more as panels, one block of scores and queries.
 std::uint64_t tile_add_bytes(std::uint64_t queries, std::uint64_t keys, std::uint64_t dim) {

@@ -1,7 +1,11 @@
 import { NativeError } from "../../engine.ts";
-import type { CoreEngine, DType, TileGrid, TileJob, TileValues, VectorBlock, VectorData } from "../../engine.ts";
+import type { CoreEngine, DType, HeadReplay, ParsedPolicy, PolicyCatalogue, ReplayShape, TileGrid, TileJob, TileValues, VectorBlock, VectorData } from "../../engine.ts";
+import { Answers } from "./answers.ts";
 import { LinearMemory, outOfMemory } from "./memory.ts";
 import type { CoreExports, Pointer } from "./memory.ts";
+import { describePolicies, parsePolicy, scaledPreset } from "./policies.ts";
+import { WasmHeadReplay } from "./replay.ts";
+import { checkStorage, dtypeCode } from "./storage.ts";
 
 /** Where the module is: an address to fetch, its bytes, or a module compiled elsewhere (a worker receives one by message). */
 export type WasmSource = string | URL | ArrayBuffer | Uint8Array | WebAssembly.Module;
@@ -9,7 +13,8 @@ export type WasmSource = string | URL | ArrayBuffer | Uint8Array | WebAssembly.M
 /** Loads the numerical core; works in browsers, workers and Node (which passes bytes). Each call is an engine of its own. */
 export async function loadWasmEngine(source: WasmSource): Promise<CoreEngine> {
   const module = await compile(source);
-  const { exports } = await WebAssembly.instantiate(module, { wasi_snapshot_preview1: stubs(module) });
+  const env = { out_of_memory: (bytes: number) => { throw outOfMemory(`${bytes >>> 0} more bytes`); } };
+  const { exports } = await WebAssembly.instantiate(module, { env, wasi_snapshot_preview1: stubs(module) });
   (exports["_initialize"] as () => void)();
   return new WasmEngine(exports as unknown as CoreExports);
 }
@@ -33,21 +38,29 @@ async function compile(source: WasmSource): Promise<WebAssembly.Module> {
 /** The C++ library refers to its console output when it aborts. Nothing here prints: every import answers "not supported". */
 function stubs(module: WebAssembly.Module): Record<string, () => number> {
   const notSupported = 52;
-  return Object.fromEntries(WebAssembly.Module.imports(module).map(({ name }) => [name, () => notSupported]));
+  const imports = WebAssembly.Module.imports(module).filter((each) => each.module === "wasi_snapshot_preview1");
+  return Object.fromEntries(imports.map(({ name }) => [name, () => notSupported]));
 }
-
-/** Numbers of attnscope::DType. */
-const dtypeCode: Readonly<Record<DType, number>> = { f32: 0, f16: 1, bf16: 2 };
 
 class WasmEngine implements CoreEngine {
   readonly kind = "wasm";
   readonly #core: CoreExports;
   readonly #memory: LinearMemory;
+  readonly #answers: Answers;
+  #catalogue: PolicyCatalogue | undefined;
 
   constructor(core: CoreExports) {
     this.#core = core;
     this.#memory = new LinearMemory(core);
+    this.#answers = new Answers(core);
   }
+
+  describePolicies(): PolicyCatalogue { return (this.#catalogue ??= describePolicies(this.#core, this.#answers)); }
+  parsePolicy(text: string): ParsedPolicy { return parsePolicy(this.#core, this.#memory, this.#answers, text); }
+  scaledPreset(id: string, preset: string, tokens: number): ParsedPolicy {
+    return scaledPreset(this.#core, this.#memory, this.#answers, id, preset, tokens);
+  }
+  replay(shape: ReplayShape): HeadReplay { return new WasmHeadReplay(this.#core, this.#memory, this.#answers, shape); }
 
   tile(grid: TileGrid, scale: number, window: number): TileJob {
     return new WasmTileJob(this.#core, this.#memory, grid, scale, window);
@@ -148,11 +161,6 @@ class WasmTileJob implements TileJob {
   #checkOpen(): void {
     if (this.#job === 0) throw new NativeError("E_TILE_FREED", "The tile was already finished or freed; start another with tile().");
   }
-}
-
-function checkStorage(dtype: DType, data: VectorData): void {
-  if ((dtype === "f32") !== (data instanceof Float32Array))
-    throw new NativeError("E_TILE_BLOCK", `${dtype} vectors came as ${data.constructor.name}; pass Float32Array for f32 and Uint16Array for f16 and bf16.`);
 }
 
 function checkBlock(block: VectorBlock): void {

@@ -1,12 +1,14 @@
 import { NativeError } from "../../engine.ts";
 import type { TileValues } from "../../engine.ts";
+import type { ReplayExports } from "./replay-exports.ts";
 
 /** An address in linear memory; 0 is none. */
 export type Pointer = number;
 
 /** What exports.cpp exports. */
-export interface CoreExports {
+export interface CoreExports extends ReplayExports {
   readonly memory: WebAssembly.Memory;
+  readonly __stack_pointer: WebAssembly.Global;
   allocate(bytes: number): Pointer;
   release(pointer: Pointer): void;
   tile_new(edge: number, cell: number, row0: number, column0: number, scale: number, window: number): Pointer;
@@ -25,7 +27,7 @@ export interface CoreExports {
   decode_floats(dtype: number, source: Pointer, n: number, out: Pointer): void;
 }
 
-type Numbers = Float32Array | Uint32Array | Uint16Array;
+type Numbers = Float32Array | Uint32Array | Uint16Array | Uint8Array;
 
 export function outOfMemory(what: string): NativeError {
   return new NativeError("E_WASM_MEMORY", `WebAssembly memory has no room for ${what}; close other captures or view a smaller region.`);

@@ -1,0 +1,36 @@
+import type { Pointer } from "./memory.ts";
+
+/** What policy_exports.cpp and replay_exports.cpp export. Functions that answer 0 or -1 failed: see Answers.failure. */
+export interface ReplayExports {
+  answer_columns(): Pointer;
+  last_error(): void;
+  describe(): void;
+  parse(text: Pointer, length: number): number;
+  scaled(id: Pointer, idLength: number, preset: Pointer, presetLength: number, tokens: number): number;
+  replay_new(
+    layer: number, layers: number, heads: number, kvHeads: number, headDim: number, head: number,
+    tokens: number, promptTokens: number, scale: number, window: number, sinkTokens: number, bytesPerElement: number,
+  ): Pointer;
+  replay_free(replay: Pointer): void;
+  replay_bytes(replay: Pointer): number;
+  replay_keys(replay: Pointer, dtype: number, data: Pointer, first: number, count: number): number;
+  replay_values(replay: Pointer, dtype: number, data: Pointer, first: number, count: number): number;
+  replay_queries(replay: Pointer, dtype: number, data: Pointer, positions: Pointer, lse: Pointer, count: number): number;
+  replay_pooled_queries(replay: Pointer, rows: Pointer, count: number): number;
+  replay_classes(replay: Pointer, classes: Pointer, count: number): void;
+  replay_needles(replay: Pointer, spans: Pointer, count: number): void;
+  replay_rows(replay: Pointer, rows: Pointer, count: number): number;
+  replay_strip(replay: Pointer, count: number): number;
+  replay_run(replay: Pointer, text: Pointer, length: number, context: number, chunk: number, firstChunk: number, parts: number): number;
+  replay_run_indices(
+    replay: Pointer, text: Pointer, length: number, columns: Pointer, columnCount: number, distances: Pointer, distanceCount: number,
+    blocks: Pointer, blockCount: number, offset: Pointer, offsetCount: number, context: number, chunk: number, firstChunk: number, parts: number,
+  ): number;
+  replay_complete(replay: Pointer, parts: number): number;
+  replay_mask(replay: Pointer, edge: number, cell: number, row0: number, column0: number): number;
+  replay_key_fate(replay: Pointer): number;
+  replay_row_fate(replay: Pointer): number;
+  replay_row_spans(replay: Pointer, row: number): number;
+  replay_cosines(replay: Pointer, bins: number, K: number, L: number, sink: number, local: number, context: number): number;
+  replay_plan_indices(replay: Pointer): number;
+}
