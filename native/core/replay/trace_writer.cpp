@@ -2,7 +2,7 @@
 
 namespace attnscope {
 
-TraceWriter::TraceWriter(std::uint32_t tokens, std::size_t rows, Visibility visibility) : visibility_(visibility) {
+TraceWriter::TraceWriter(std::uint32_t tokens, std::size_t rows, Visibility visibility) : visibility_(visibility), expected_rows_(rows) {
   trace_.tokens = tokens;
   trace_.rows.reserve(rows);
   trace_.offset = trace_.forced_offset = trace_.weight_offset = {0};
@@ -23,6 +23,9 @@ void TraceWriter::dense(std::uint32_t row) {
 
 void TraceWriter::row(std::uint32_t row, std::span<const KeySpan> kept, std::span<const KeySpan> forced) {
   const std::size_t begin = trace_.spans.size();
+  // Scattered keys take thousands of spans a row: room for as many in the rows to come saves copying them at every doubling.
+  if (begin + kept.size() > trace_.spans.capacity())
+    trace_.spans.reserve(begin + kept.size() * std::max<std::size_t>(1, expected_rows_ - std::min(expected_rows_, size())));
   clip_spans(kept, visibility_.first_key(row), row + 1, trace_.spans);
   intersect_spans(forced, std::span(trace_.spans).subspan(begin), trace_.forced);
   close_row(row, false);

@@ -28,6 +28,7 @@ class TraceWriter {
   void close_row(std::uint32_t row, bool dense);
   HeadTrace trace_;
   Visibility visibility_;
+  std::size_t expected_rows_;
   bool weights_ = false;
 };
 
