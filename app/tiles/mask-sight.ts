@@ -5,7 +5,7 @@ import type { FateAnswer, ReplayRequest, RowsUsed } from "../policies/protocol.t
 import { requestKey } from "../policies/slot.ts";
 import { ByteCache } from "./cache.ts";
 import { parentTile } from "./level.ts";
-import { maskBytes, sharpen, type MaskTile } from "./mask-tile.ts";
+import { isSampled, maskBytes, sharpen, type MaskTile } from "./mask-tile.ts";
 import { tileGrid, tileKey, type TileAddress } from "./tile.ts";
 
 export type MaskSource = Pick<PolicyClient, "mask" | "fate">;
@@ -95,6 +95,14 @@ export class MaskSight {
 
   get rows(): RowsUsed | null { return this.wish === null ? null : this.rowsUsed; }
 
+  /** Some cells in sight rest on some of their rows only. */
+  get sampled(): boolean {
+    if (this.wish === null) return false;
+    const { addresses } = this.wish;
+    const finest = Math.min(...addresses.map(({ cell }) => cell));
+    return addresses.some((address) => address.cell === finest && this.peek(this.shown, address)?.sampled === true);
+  }
+
   get error(): unknown { return this.failure !== null && this.failure.key === this.wished ? this.failure.error : undefined; }
 
   stats() { return this.cache.stats(); }
@@ -126,7 +134,7 @@ export class MaskSight {
       const fate = this.fates.peek(key) === undefined ? this.source.fate(request, controller.signal) : null;
       const masks = this.missing().map(async (address) => {
         const { mask, rows } = await this.source.mask(request, tileGrid(address, edge), controller.signal);
-        return { rows, tile: { ...mask, address, edge, stamp: `${key}|${tileKey(address)}` } };
+        return { rows, tile: { ...mask, address, edge, sampled: isSampled(mask, edge), stamp: `${key}|${tileKey(address)}` } };
       });
       const [answers, keys] = await Promise.all([Promise.all(masks), fate]);
       for (const { tile, rows } of answers) {

@@ -5,6 +5,8 @@ import type { TileAddress } from "./tile.ts";
 export interface MaskTile extends MaskValues {
   address: TileAddress;
   edge: number;
+  /** Shares of pooled cells rest on some of their rows only. */
+  sampled: boolean;
   /** Unique to these values. */
   stamp: string;
 }
@@ -26,5 +28,21 @@ export function sharpen(mask: MaskTile, address: TileAddress): MaskTile {
       complete[i] = mask.complete[source]!;
     }
   }
-  return { address, edge, kept, forced, complete, stamp: `${mask.stamp}/${address.cell}.${address.row}.${address.column}` };
+  return { address, edge, kept, forced, complete, sampled: mask.sampled, stamp: `${mask.stamp}/${address.cell}.${address.row}.${address.column}` };
+}
+
+/**
+ * Whether cells hold shares of some of their rows. One row of cells may, where prompt and decode meet, without the
+ * picture being a sample.
+ */
+export function isSampled({ kept, complete }: MaskValues, edge: number): boolean {
+  let rows = 0;
+  for (let r = 0; r < edge && rows < 2; r++) {
+    for (let c = 0; c < edge; c++) {
+      if (complete[r * edge + c] === 1 || Number.isNaN(kept[r * edge + c]!)) continue;
+      rows++;
+      break;
+    }
+  }
+  return rows > 1;
 }

@@ -34,8 +34,8 @@ export function drawMarginals(pen: Pen, scene: PlotScene): void {
   label(l.top - 43, "column mass", axes?.column);
   label(bottom + 8, "diagonal mass", axes?.diagonal);
   const edge = l.compact ? { x: l.width - 1, anchor: "end" } as const : { x: right, anchor: "start" } as const;
-  pen.text(edge.x, l.top - 43, spec.label, { fill: palette.text, anchor: edge.anchor });
-  pen.text(edge.x, l.top - 29, pooled ? `${spec.unit}, max/px` : spec.unit, { ...small, anchor: edge.anchor });
+  pen.text(edge.x, l.top - (l.compact ? 60 : 43), spec.label, { fill: palette.text, anchor: edge.anchor });
+  pen.text(edge.x, l.top - (l.compact ? 48 : 29), pooled ? `${spec.unit}, max/px` : spec.unit, { ...small, anchor: edge.anchor });
   if (marginals === null || axes === null) return;
 
   const column = poolToPixels(marginals.column, window.key, window.span, l.side, "max");
@@ -50,14 +50,11 @@ export function drawMarginals(pen: Pen, scene: PlotScene): void {
   const nearest = window.query - window.key;
   const near = poolToPixels(marginals.diagonal, nearest, window.span, l.side, "max").toReversed();
   strip(pen, near, l.diagonalStrip - 4, axes.diagonal, palette, (along, height) => [l.left + along, bottom + l.diagonalStrip - height]);
-  if (l.compact) {
-    // No room beside the strips; within them where a causal map's own strips are lowest: late keys, far diagonals.
-    pen.text(l.left + l.side - 60, l.top - 43, `column mass ${axisText(axes.column)}`, { ...small, anchor: "end" });
-    pen.text(l.left + 4, bottom + 7, `diagonal mass ${axisText(axes.diagonal)}`, small);
-  }
+  // No room beside the strips: the diagonal one is named with its axis.
+  if (l.compact) pen.text(l.left, l.top - 60, `column mass, ${axisText(axes.column)}`, small);
 }
 
-const axisText = (axis: MarginalAxis): string => `log ${tickText(axis.low)} – ${tickText(axis.high)}`;
+export const axisText = (axis: MarginalAxis): string => `log ${tickText(axis.low)} – ${tickText(axis.high)}`;
 
 /** A quiet area with a clear edge for every unbroken run of pixels: a handful of marks whatever the length. */
 function strip(pen: Pen, values: Float32Array, size: number, axis: MarginalAxis, palette: Palette, at: (along: number, height: number) => [number, number]): void {

@@ -3,6 +3,7 @@ import type { Capture } from "../../../data/reader/capture-types.ts";
 import { useActions } from "../../actions/registry.ts";
 import { busy } from "../../lib/idle.ts";
 import { useSize } from "../../lib/use-size.ts";
+import { usePalette } from "../../marks/theme.ts";
 import { useStore, useView } from "../../state/store.ts";
 import { fullWindow, storedWindow, type MapWindow } from "../../tiles/geometry.ts";
 import { ROW_STATISTICS, type RowStatistic } from "../../workers/protocol.ts";
@@ -14,12 +15,14 @@ import { follow, otherSide, setPaneColour, setPaneWindow, type PaneSide } from "
 import { usePaneParts, type PaneParts } from "../panes/use-pane-parts.ts";
 import { Segmented } from "../shell/segmented.tsx";
 import { HeadSide } from "./head-side.tsx";
+import { legendItems } from "./legend-items.ts";
 import { LiveMap } from "./live-map.ts";
 import { MapPane, type MapHandle } from "./map-pane.tsx";
 import { Badge, MapProblem } from "./map-texts.tsx";
 import { MaskBadge } from "./mask-badge.tsx";
 import type { MinimapHandle } from "./minimap.tsx";
 import type { PaneComparison } from "./overlay.ts";
+import { ReadoutLine } from "./readout-line.tsx";
 import type { Pair } from "./readout.ts";
 import { ROW_MARGINALS } from "./scene.ts";
 import { useTiles } from "./use-head-data.ts";
@@ -34,7 +37,7 @@ const POOLINGS = [
 /** Width of the column beside the maps by the width of the page; 0: no room, a line below the maps instead. */
 function sideWidth(width: number, maps: number): number {
   const wanted = width >= 1400 ? 320 : width >= 900 ? 272 : 216;
-  return (width - wanted) / maps >= (maps === 1 ? 400 : 350) ? wanted : 0;
+  return (width - wanted) / maps >= (maps === 1 ? 400 : 420) ? wanted : 0;
 }
 
 /** One head, or two side by side: maps from the whole sequence down to single tokens, their strips, and what is under the pointer. */
@@ -43,6 +46,7 @@ export function HeadView({ capture }: { capture: Capture }) {
   const view = useView((v) => v);
   const { pooling, rowMarginal, panes, compare } = view;
   const total = capture.totalTokens;
+  const palette = usePalette();
   const [pinned, setPinned] = useState<Pair | null>(null);
   const [started, setStarted] = useState(false);
   const [drawn, setDrawn] = useState(false);
@@ -132,24 +136,29 @@ export function HeadView({ capture }: { capture: Capture }) {
   const shown = parts[active], live = lives[place(active)];
   const read = (side: PaneSide) => ({ layer: parts[side].model.layer, head: parts[side].model.head, live: lives[place(side)], overlay: parts[side].overlay, label: letterOf(side) });
 
+  const masked = shown.overlay !== null && (comparison === null || comparison.mode === "blink");
+  // A policy's badge, or a narrow page, needs a line of its own.
+  const stacked = masked || panes === 2 || (bodySize !== null && bodySize.width < 900);
+  const badges = (
+    <>
+      <Badge live={live} pooling={pooling} />
+      {masked && shown.overlay !== null && <MaskBadge live={live} overlay={shown.overlay} pooling={pooling} />}
+    </>
+  );
   return (
     <section className="head-view" aria-label={`Attention map of ${titleOf(active)}`}>
       <header className="head-header">
-        {!two && (
-          <>
-            <h1>{titleOf(single)}</h1>
-            <Badge live={live} pooling={pooling} />
-            {shown.overlay !== null && (comparison === null || comparison.mode === "blink") && <MaskBadge live={live} overlay={shown.overlay} pooling={pooling} />}
-            {panes === 1 && <PolicySelect side="first" />}
-          </>
-        )}
+        {!two && <h1>{titleOf(single)}</h1>}
+        {!two && !stacked && badges}
+        {panes === 1 && <PolicySelect side="first" />}
         <span className="spacer" />
         <PaneControls onHold={() => setHeld(true)} onRelease={() => setHeld(false)} />
         <label className="field"><span>Rows</span> <select value={rowMarginal} onChange={(event) => store.set({ rowMarginal: event.target.value as RowStatistic })}>
           {ROW_STATISTICS.map((id) => <option key={id} value={id}>{ROW_MARGINALS[id].label}</option>)}
         </select></label>
-        <Segmented label="Cell" value={pooling} options={POOLINGS} onChange={(next) => store.set({ pooling: next })} />
+        <Segmented label="Cell" hideLabel={stacked} value={pooling} options={POOLINGS} onChange={(next) => store.set({ pooling: next })} />
       </header>
+      {!two && stacked && <div className="head-badges">{badges}</div>}
       <MapProblem live={live} errors={() => [firstMap.current?.error(), secondMap.current?.error()]} error={poolError ?? shown.data.error} />
       <div className="head-body" ref={body}>
         {pane(two ? "first" : single)}
@@ -169,6 +178,10 @@ export function HeadView({ capture }: { capture: Capture }) {
           />
         )}
       </div>
+      {bodySize !== null && width === 0 && service !== null && (
+        <ReadoutLine service={service} edge={capture.manifest.settings.tileEdge} pooling={pooling} pinned={pinned} heads={two ? [read("first"), read("second")] : [read(active)]}
+          items={legendItems({ palette, colour: shown.model.colour, needles: shown.data.needles.length > 0, phases: shown.data.phases, overlay: parts.first.overlay ?? parts.second.overlay, comparison })} />
+      )}
     </section>
   );
 }

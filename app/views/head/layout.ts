@@ -14,7 +14,7 @@ const COLUMN_STRIP = 56, TOP_GAP = 16, ROW_GAP = 6, BAND = 5, KEY_AXIS = 60, KEY
 const WIDE = { left: 104, rowStrip: 84 }, NARROW = { left: 66, rowStrip: 46 };
 
 /** Smallest map that can still be read. */
-export const MIN_SIDE = 220;
+export const MIN_SIDE = 200;
 
 export interface LayoutOptions {
   /** Narrowed strips, for panes side by side. */

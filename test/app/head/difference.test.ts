@@ -43,7 +43,7 @@ test("a ratio is the logarithm to base 2, with both below the floor equal", () =
 });
 
 test("two policies on one head are compared by the mass that each keeps", () => {
-  const first = Array.from({ length: 16 }, (_, i) => (i % 4 === 0 ? 1 : 0)), second = Array.from({ length: 16 }, (_, i) => (i % 4 >= 1 ? 1 : 0.25));
+  const first = Array.from({ length: 16 }, (_, i) => (i % 4 === 0 ? 1 : 0)), second = Array.from({ length: 16 }, (_, i): number => (i % 4 >= 1 ? 1 : 0.25));
   second[12] = Number.NaN;
   const got = compareTiles(side(0, first), side(0, second), "difference", "mean", 1e-5);
   for (const [q, k] of pairs) {

@@ -23,7 +23,7 @@ function worker() {
     }) as MaskAnswer, signal),
     fate: (r, signal) => call(`${r.policy}@fate`, () => ({ ...facts, policy: r.policy, keys: { kept: new Float32Array(8) }, byRow: { rows: new Uint32Array(3) } }) as unknown as FateAnswer, signal),
   };
-  return { source, names: () => waiting.map(({ name }) => name), all: async () => { for (const { answer } of [...waiting]) answer(); await turn(); }, first: () => waiting[0]! };
+  return { source, names: () => waiting.map(({ name }) => name), all: async () => { for (const { answer } of waiting.slice()) answer(); await turn(); }, first: () => waiting[0]! };
 }
 const turn = () => new Promise((resolve) => { setTimeout(resolve, 0); });
 const kept = (sight: MaskSight, at: TileAddress) => sight.get(at)?.kept[0];
@@ -64,10 +64,10 @@ test("a tile without a mask of its own shows its part of the coarser one", async
   expect(kept(sight, address(2, 1, 0))).toBe(1);
   expect(sight.get(address(2, 1, 0))).toBe(sight.get(address(2, 1, 0)));
   const mask: MaskTile = {
-    address: address(4, 0, 0), edge: EDGE, stamp: "x", kept: Float32Array.from({ length: 16 }, (_, i) => i), forced: new Float32Array(16), complete: new Uint8Array(16).fill(1),
+    address: address(4, 0, 0), edge: EDGE, stamp: "x", sampled: false, kept: Float32Array.from({ length: 16 }, (_, i) => i), forced: new Float32Array(16), complete: new Uint8Array(16).fill(1),
   };
   expect([...sharpen(mask, address(2, 1, 0)).kept]).toEqual([8, 8, 9, 9, 8, 8, 9, 9, 12, 12, 13, 13, 12, 12, 13, 13]);
-  expect([...sharpen(mask, address(1, 3, 1)).kept]).toEqual(new Array(16).fill(0).map(() => 13));
+  expect([...sharpen(mask, address(1, 3, 1)).kept]).toEqual(Array.from({ length: 16 }, () => 13));
 });
 
 test("another head stops what runs; an error is said once and ends with the policy that caused it", async () => {
