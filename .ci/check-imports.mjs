@@ -7,17 +7,19 @@ const root = path.dirname(path.dirname(fileURLToPath(import.meta.url)));
 
 /** Where a file under `from` may import from: folders or files of ours, besides its own folder. */
 const allowed = {
-  app: ["data", "native/engine.ts", "native/bind/wasm"],
-  capture: ["data", "native/engine.ts", "native/bind"],
+  app: ["data", "native/engine.ts", "native/bind/wasm", "replay"],
+  capture: ["data", "native/engine.ts", "native/bind", "replay"],
   data: [],
+  replay: ["data", "native/engine.ts"],
   "native/bind": ["native/engine.ts"],
   "native/engine.ts": [],
-  test: ["app", "capture", "data", "native", "scripts"],
+  test: ["app", "capture", "data", "native", "replay", "scripts"],
 };
 /** Modules that a folder must not name. */
 const forbidden = {
   data: [/^node:/, /^react/, /^d3/],
   app: [/^node:/],
+  replay: [/^node:/, /^react/, /^d3/],
   "native/bind/wasm": [/^node:(?!fs|url|path)/],
 };
 /** Exceptions, each with its reason; meant to stay empty. */
