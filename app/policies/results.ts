@@ -37,8 +37,8 @@ export const RESULT_GROUPS: readonly ResultGroup[] = [
       { label: "Kernel work", metric: "kernel_sparsity", style: "percent", complement: true },
       { label: "Tile work", metric: "tile_sparsity", style: "percent", complement: true },
       { label: "Token work", metric: "token_sparsity", style: "percent", complement: true },
-      { label: "KV bytes", metric: "kv_bytes", style: "bytes", beside: [["paged", "kv_bytes_paged"]] },
-      { label: "KV bytes, dense", metric: "kv_bytes_dense", style: "bytes" },
+      { label: "KV bytes", metric: "kv_bytes", style: "bytes", beside: [["of", "kv_bytes_dense"]] },
+      { label: "in pages", metric: "kv_bytes_paged", style: "bytes" },
       { label: "Resident", metric: "resident_tokens", style: "tokens", beside: [["peak", "peak_resident"]] },
       { label: "Keys read a step", metric: "read_keys", style: "tokens", beside: [["scanned", "scanned_share"]] },
       { label: "Bytes a step", metric: "step_bytes", style: "bytes", beside: [["link", "link_bytes"]] },
@@ -74,15 +74,17 @@ export const kindOf = (spec: MetricSpec | undefined, rows: Pick<RowsUsed, "count
 export function writeValue(value: number, style: Style): string {
   if (!Number.isFinite(value)) return "–";
   switch (style) {
-    case "share": return Math.abs(value) < 0.0005 && value !== 0 ? value.toExponential(1) : value.toFixed(3);
-    case "percent": return `${percentDigits(100 * value)} %`;
+    case "share": return minus(Math.abs(value) < 0.0005 && value !== 0 ? value.toExponential(1) : value.toFixed(3));
+    case "percent": return `${minus(percentDigits(100 * value))} %`;
     case "bytes": return bytesText(value);
     case "count": return threeDigits(value);
     case "tokens": return value >= 1000 ? Math.round(value).toLocaleString("en-US") : String(Number(value.toFixed(1)));
   }
 }
 
-const percentDigits = (value: number): string => value.toFixed(value >= 99.95 || value === 0 ? 0 : value >= 10 ? 1 : 2);
+/** A sign as wide as a digit. */
+const minus = (text: string): string => (text.startsWith("-") ? `−${text.slice(1)}` : text);
+const percentDigits = (value: number): string => value.toFixed(Math.abs(value) >= 99.95 || value === 0 ? 0 : Math.abs(value) >= 10 ? 1 : 2);
 
 const UNITS = ["B", "KiB", "MiB", "GiB", "TiB"] as const;
 

@@ -3,7 +3,7 @@ import { busy } from "../../lib/idle.ts";
 import { isAbort } from "../../../data/errors.ts";
 import { LETTERS, requestOf } from "../../policies/pane-policy.ts";
 import { usePolicies } from "../../policies/context.tsx";
-import { problemOf } from "../../lib/problem.ts";
+import { policyProblem } from "../../policies/problem.ts";
 import type { MatchAnswer } from "../../policies/protocol.ts";
 import { useStore, useView } from "../../state/store.ts";
 import type { PolicyTexts } from "../../state/view-state.ts";
@@ -44,7 +44,7 @@ export function useMatchBudget(): { run: () => void; enabled: boolean; running: 
         store.set({ policies: matched });
         setOutcome(describe(answer, activePolicy));
       },
-      (error: unknown) => { if (!isAbort(error)) setOutcome(problemOf(error).sentence); },
+      (error: unknown) => { if (!isAbort(error)) setOutcome(policyProblem(error).text); },
     ).finally(() => { if (controller.current === own) setRunning(false); });
   };
   return { run, enabled: client !== null && policies.filter((text) => text !== "").length > 1 && policies[active] !== "", running, outcome };

@@ -1,8 +1,8 @@
 import { useMemo } from "react";
-import { problemOf } from "../../lib/problem.ts";
 import { removePolicy, withPolicy } from "../../policies/change.ts";
 import { fairnessLabels } from "../../policies/labels.ts";
 import { LETTERS } from "../../policies/pane-policy.ts";
+import { policyProblem } from "../../policies/problem.ts";
 import { startText } from "../../policies/presets.ts";
 import type { CatalogueAnswer, PresetTexts } from "../../policies/protocol.ts";
 import { MetricTable, writeValue } from "../../policies/results.ts";
@@ -36,7 +36,7 @@ export function PolicyRow({ index, text, active, slot, described }: Props) {
         {!active && <Summary slot={slot} described={described} />}
         <button type="button" className="plain remove" aria-label={`Remove policy ${LETTERS[index]}`} title="Remove" onClick={() => store.set((view) => removePolicy(view, index))}>×</button>
       </header>
-      {read === null && <p className="note danger">This build has no policy “{text}”, or not with these parameters; pick another.</p>}
+      {read === null && slot.error === null && <p className="note danger">This build has no policy “{text}”, or not with these parameters; pick another.</p>}
       {active && read !== null && <Unfolded index={index} read={read} text={text} slot={slot} described={described} onChange={set} />}
       {slot.error !== null && <SlotProblem error={slot.error} />}
     </section>
@@ -97,6 +97,6 @@ function Summary({ slot, described }: { slot: SlotState; described: CatalogueAns
 }
 
 function SlotProblem({ error }: { error: unknown }) {
-  const { code, sentence, next } = problemOf(error);
-  return <p className="note danger" role="alert" data-testid="policy-problem">{sentence} {next} <code>{code}</code></p>;
+  const { code, text } = policyProblem(error);
+  return <p className="note danger" role="alert" data-testid="policy-problem">{text} <code>{code}</code></p>;
 }

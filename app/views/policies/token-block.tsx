@@ -22,7 +22,7 @@ interface Props {
 /** A run of tokens, wrapped like prose, each as the policy treats it. */
 export const TokenBlock = memo(function TokenBlock({ block, top, total, texts, keys, place, missedFrom, marks, onHeight }: Props) {
   const element = useRef<HTMLParagraphElement>(null);
-  const begin = block * BLOCK_TOKENS, end = Math.min(total, begin + BLOCK_TOKENS);
+  const begin = wordStart(texts, block, total), end = wordStart(texts, block + 1, total);
   // After every drawing: texts that arrive and a new width both change the height.
   useLayoutEffect(() => {
     if (element.current !== null) onHeight(block, element.current.offsetHeight);
@@ -34,10 +34,23 @@ export const TokenBlock = memo(function TokenBlock({ block, top, total, texts, k
     const text = texts.at(token)?.text;
     const look = tokenLook(keys, token, place, missedFrom);
     const needle = marks.needles.some((item) => token >= item.token_begin && token < item.token_end);
-    spans.push(<span key={token} data-token={token} className={className(look, needle, marks.phases.some((run) => token >= run.begin && token < run.end))}>{text === undefined ? "\u2026 " : shown(text)}</span>);
+    spans.push(<span key={token} data-token={token} className={className(look, needle, marks.phases.some((run) => token >= run.begin && token < run.end))}>{text === undefined ? "\u2026 " : shown(token === begin ? text.replace(/^ /, "") : text)}</span>);
   }
   return <p ref={element} className="token-block" style={{ transform: `translateY(${top}px)` }} data-begin={begin}>{spans}</p>;
 });
+
+/** Tokens a block may begin later, so that no word is broken between two. */
+const WORD_TOKENS = 16;
+
+/** First token of a block: the first from its place on that begins a word, as far as texts are there. */
+function wordStart(texts: TokenTexts, block: number, total: number): number {
+  const place = Math.min(total, block * BLOCK_TOKENS);
+  if (block === 0) return 0;
+  for (let token = place; token < Math.min(total, place + WORD_TOKENS); token++) {
+    if (/^\s/.test(texts.at(token)?.text ?? "")) return token;
+  }
+  return place;
+}
 
 /** A line break keeps breaking the line, and can be pointed at. */
 const shown = (text: string): string => (text === "" ? "∅" : text.replaceAll("\n", "↵\n").replaceAll("\t", "⇥"));

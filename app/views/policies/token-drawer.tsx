@@ -1,12 +1,12 @@
 import { useMemo, useState } from "react";
 import type { Capture } from "../../../data/reader/capture-types.ts";
 import { useAsync } from "../../lib/use-async.ts";
-import { problemOf } from "../../lib/problem.ts";
 import { missedMap } from "../../marks/colour-maps.ts";
 import type { ThemeName } from "../../marks/palette.ts";
 import { usePalette } from "../../marks/theme.ts";
 import { usePolicies } from "../../policies/context.tsx";
 import { LETTERS, requestOf } from "../../policies/pane-policy.ts";
+import { policyProblem } from "../../policies/problem.ts";
 import { requestKey } from "../../policies/slot.ts";
 import { MISSED_STEPS } from "../../policies/token-look.ts";
 import { useLatest } from "../../policies/use-latest.ts";
@@ -44,7 +44,7 @@ export function TokenDrawer({ capture }: { capture: Capture }) {
             {fate.value !== null && <span className="quiet">by policy {LETTERS[active]} over {fate.value.rows.text}</span>}
           </>
         )}
-        {problem !== null && problem !== undefined && <span className="danger" role="alert">{problemOf(problem).sentence} {problemOf(problem).next}</span>}
+        {problem !== null && problem !== undefined && <span className="danger" role="alert">{policyProblem(problem).text}</span>}
       </p>
       {service !== null && <TokenProse total={capture.totalTokens} texts={service.tokens} version={version} keys={fate.value?.keys ?? null} marks={marks.value ?? NO_MARKS} />}
     </div>
