@@ -23,7 +23,7 @@ export const kindOf = (tile: Tile, pooling: Pooling): string =>
 /** Every cell in sight that holds a value, unsampled; where a level has holes, the coarser cell that is shown instead. */
 export function cellsCsv(input: CsvInput): string {
   const policy = input.mask === undefined ? "" : ",kept_share,forced_share,missed,rows_evaluated";
-  const twin = input.twin === undefined ? "" : `,${input.pooling}_attention_probability_b`;
+  const twin = input.twin === undefined ? "" : `,${input.pooling}_attention_probability_map_2`;
   const lines = [`query_begin_token,query_end_token,key_begin_token,key_end_token,${input.pooling}_attention_probability,visible_pairs,kind${policy}${twin}`];
   const written = new Set<string>();
   for (const address of input.targets) {

@@ -12,13 +12,13 @@ const STEPS = 24;
 /** Between map and key axis: the share of rows that keeps a key, a line under what is forced, and the mass missed on it. */
 export function drawKeyFate(pen: Pen, { layout: l, window, palette, fate }: PlotScene): void {
   if (l.keyStrip === 0) return;
+  if (fate === null) return;
   const top = l.top + l.side + GAP, bottom = top + KEPT, missedTop = bottom + GAP;
   const small = { fill: palette.secondary, size: 9, anchor: "end" } as const;
   pen.text(l.left - 8, top + KEPT / 2, "kept", small);
   pen.text(l.left - 8, missedTop + MISSED / 2 + 1, "missed", small);
   pen.rect(l.left, top, l.side, KEPT, palette.grid);
   pen.rect(l.left, missedTop, l.side, MISSED, palette.grid);
-  if (fate === null) return;
   const { keys, hue, colour } = fate;
   const kept = poolToPixels(keys.kept, window.key, window.span, l.side, "mean");
   runs(kept, (share) => (share > 0 ? 1 : 0), (from, to) => {

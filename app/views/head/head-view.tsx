@@ -120,8 +120,8 @@ export function HeadView({ capture }: { capture: Capture }) {
   const pane = (side: PaneSide) => (
     <MapPane
       key={place(side)} capture={capture} service={service} id={place(side) === "first" ? "map" : "map-2"} title={`Attention map ${titleOf(side)}`}
-      model={parts[side].model} data={parts[side].data} overlay={parts[side].overlay} comparison={comparison} pooling={pooling} rowMarginal={rowMarginal}
-      live={lives[place(side)]} handle={maps[place(side)]} pinned={pinned}
+      model={parts[side].model} data={parts[side].data} overlay={parts[side].overlay} comparison={comparison} keyStrip={two ? parts.first.overlay !== null || parts.second.overlay !== null : parts[side].overlay !== null}
+      pooling={pooling} rowMarginal={rowMarginal} live={lives[place(side)]} handle={maps[place(side)]} pinned={pinned}
       onMoved={(next) => moveOther(side, next)} onSettled={(next) => commit(side, next)} onActive={() => focus.set(side)}
       onClicked={(pair) => setPinned((last) => (last?.query === pair.query && last.key === pair.key ? null : pair))}
       onDrawn={(at) => {

@@ -46,6 +46,8 @@ interface Props {
   model: PaneModel; data: HeadData;
   pooling: Pooling; rowMarginal: RowStatistic;
   overlay: PaneOverlay | null; comparison: PaneComparison | null;
+  /** Room for the strip of kept keys: also beside a map that has one, so that two maps stand at one height. */
+  keyStrip: boolean;
   live: LiveMap; handle: Ref<MapHandle>;
   pinned: Pair | null;
   onMoved(window: MapWindow): void; onSettled(window: MapWindow): void; onClicked(pair: Pair): void; onDrawn(window: MapWindow): void; onActive(): void;
@@ -64,7 +66,7 @@ export function MapPane(props: Props) {
   const plotCanvas = useRef<HTMLCanvasElement>(null), overlayCanvas = useRef<HTMLCanvasElement>(null), hit = useRef<HTMLDivElement>(null);
   const size = useSize(area);
   const compared = comparison !== null && comparison.mode !== "blink";
-  const keyStrip = overlay !== null && !compared;
+  const keyStrip = props.keyStrip && !compared;
   const layout = useMemo(() => (size === null ? null : plotLayout(size.width, size.height, { compact: size.width < COMPACT_PX, keyStrip })), [size, keyStrip]);
   const scene = useMemo<PlotScene | null>(() => layout === null ? null : {
     layout, window, total, palette, tokens: service?.tokens ?? null, needles: data.needles, phases: data.phases,

@@ -49,7 +49,7 @@ export function PolicySelect({ side }: { side: PaneSide }) {
   return (
     <select className="pane-policy" aria-label={`Policy over map ${letterOf(side)}`} value={chosen[side]} onChange={(event) => set(event.target.value)} title="Policy laid over this map">
       <option value="none">no policy</option>
-      <option value="active">unfolded policy{policies[active] === "" ? "" : ` (${LETTERS[active]})`}</option>
+      <option value="active">as in the panel{policies[active] === "" ? "" : `: ${LETTERS[active]}`}</option>
       {policies.map((text, i) => text !== "" && <option key={LETTERS[i]} value={"abcd"[i]}>{LETTERS[i]} {text.replace(/:.*$/, "")}</option>)}
     </select>
   );

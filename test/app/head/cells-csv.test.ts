@@ -30,3 +30,15 @@ test("masked cells and cells out of sight are no rows", () => {
   const all = cellsCsv({ window: { key: 0, query: 0, span: 4 }, total: 3, pooling: "sum", targets: [at(2, 0, 0)], coarsest: 2, tile: () => only });
   expect(all.trim().split("\n").slice(1)).toEqual(["0,2,0,2,2.25,3,\"pooled sum, stored\"", "2,3,0,2,2,4,\"pooled sum, stored\"", "2,3,2,3,0.375,3,\"pooled sum, stored\""]);
 });
+
+test("under a policy each row says what is kept, forced and missed, and on how many of its rows that rests", () => {
+  const one = tile(at(2, 0, 0), "computed", [0.75, 0, 0.5, 0.125], [3, 0, 4, 3], [3, 0, 4, 3]);
+  const mask = { kept: Float32Array.of(1, Number.NaN, 0.25, Number.NaN), forced: Float32Array.of(0.5, Number.NaN, 0, Number.NaN), complete: Uint8Array.of(1, 0, 0, 0) };
+  const input = { window: { key: 0, query: 0, span: 4 }, total: 4, pooling: "mean" as const, targets: [at(2, 0, 0)], coarsest: 2, tile: () => one };
+  const [head, ...rows] = cellsCsv({ ...input, mask: () => mask }).trim().split("\n");
+  expect(head!.endsWith(",kind,kept_share,forced_share,missed,rows_evaluated")).toBe(true);
+  expect(rows.map((row) => row.split("\",")[1])).toEqual(["1,0.5,0,all", "0.25,0,0.375,some", ",,,none"]);
+  const [twinHead, ...twins] = cellsCsv({ ...input, twin: () => tile(at(2, 0, 0), "computed", [0.5, 0, 0.25, 1], [3, 0, 4, 3], [3, 0, 4, 3]) }).trim().split("\n");
+  expect(twinHead!.endsWith(",mean_attention_probability_map_2")).toBe(true);
+  expect(twins.map((row) => row.split("\",")[1])).toEqual(["0.5", "0.25", "1"]);
+});
