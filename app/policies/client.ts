@@ -2,7 +2,7 @@ import { AttnscopeError } from "../../data/errors.ts";
 import type { TileGrid } from "../../native/engine.ts";
 import type {
   CatalogueAnswer, CosineAnswer, CosineRequest, FateAnswer, FromPolicyWorker, GridAnswer, GridProgress, GridRequest, MaskAnswer,
-  MatchAnswer, MatchRequest, PolicyApi, PolicyMethod, PolicyParts, ReplayAnswer, ReplayProgress, ReplayRequest, ToPolicyWorker,
+  MatchAnswer, MatchRequest, PolicyApi, PolicyMethod, PolicyParts, ReplayAnswer, ReplayProgress, ReplayRequest, SweepAnswer, SweepProgress, SweepRequest, ToPolicyWorker,
 } from "./protocol.ts";
 
 /** The two ends of the policy worker as far as this side needs them; a Worker and a MessagePort both fit. */
@@ -58,6 +58,11 @@ export class PolicyClient {
 
   match(request: MatchRequest, signal?: AbortSignal): Promise<MatchAnswer> {
     return this.call("match", request, undefined, signal);
+  }
+
+  /** Points of a path in the background; `on` hears each as it is done. */
+  sweep(request: SweepRequest, on?: (part: SweepProgress) => void, signal?: AbortSignal): Promise<SweepAnswer> {
+    return this.call("sweep", request, on, signal);
   }
 
   get pending(): number { return this.waiting.size; }

@@ -63,6 +63,16 @@ export type MatchResult =
   | { ok: false; reason: string };
 export interface MatchAnswer { measure: string; results: MatchResult[] }
 
+/**
+ * Points of a path, for charts: many policies of one family on one head, in the background. `rows` and family are those
+ * of `policy`. A guest is a policy of another family that acts on every evaluated row: what a yardstick would have done.
+ */
+export interface SweepRequest extends ReplayRequest { points: readonly { policy: string; guest: boolean }[] }
+/** metrics is null where a combination of parameters cannot run; `problem` then says why. */
+export interface SweepOutcome { policy: string; metrics: Float64Array | null; problem: string }
+export interface SweepAnswer { rows: RowsUsed; schedule: ReplaySchedule; outcomes: SweepOutcome[] }
+export interface SweepProgress { index: number; outcome: SweepOutcome; rows: RowsUsed }
+
 /** A preset as policy texts; scaled is null where it does not scale. */
 export interface PresetTexts { name: string; source: string; published: ParsedPolicy; scaled: ParsedPolicy | null }
 export interface CatalogueAnswer {
@@ -81,6 +91,7 @@ export interface PolicyApi {
   cosines(args: CosineRequest): CosineAnswer;
   grid(args: GridRequest): GridAnswer;
   match(args: MatchRequest): MatchAnswer;
+  sweep(args: SweepRequest): SweepAnswer;
 }
 export type PolicyMethod = keyof PolicyApi;
 
@@ -93,6 +104,7 @@ export interface PolicyParts {
   cosines: ReplayProgress;
   grid: GridProgress;
   match: ReplayProgress;
+  sweep: SweepProgress;
 }
 
 export type ToPolicyWorker =

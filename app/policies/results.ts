@@ -82,6 +82,9 @@ export function writeValue(value: number, style: Style): string {
   }
 }
 
+/** A share for small print: ".684". */
+export const shortValue = (value: number, style: Style): string => writeValue(value, style).replace(/^(−?)0\./, style === "share" ? "$1." : "$&");
+
 /** A sign as wide as a digit. */
 const minus = (text: string): string => (text.startsWith("-") ? `−${text.slice(1)}` : text);
 const percentDigits = (value: number): string => value.toFixed(Math.abs(value) >= 99.95 || value === 0 ? 0 : Math.abs(value) >= 10 ? 1 : 2);

@@ -5,7 +5,7 @@ import { LETTERS } from "../../policies/pane-policy.ts";
 import { policyProblem } from "../../policies/problem.ts";
 import { startText } from "../../policies/presets.ts";
 import type { CatalogueAnswer, PresetTexts } from "../../policies/protocol.ts";
-import { MetricTable, writeValue } from "../../policies/results.ts";
+import { MetricTable, shortValue, writeValue } from "../../policies/results.ts";
 import type { SlotState } from "../../policies/slot.ts";
 import { readPolicy, writePolicy, type PolicyValues } from "../../policies/text.ts";
 import { useStore } from "../../state/store.ts";
@@ -88,7 +88,7 @@ function Summary({ slot, described }: { slot: SlotState; described: CatalogueAns
   const work = read("kernel_sparsity");
   return (
     <span className="summary num" data-stale={!fresh}>
-      <span title={table.spec("recall_mean")?.doc}>recall {writeValue(read("recall_mean"), "share")}</span>
+      <span title={table.spec("recall_mean")?.doc}>recall {shortValue(read("recall_mean"), "share")}</span>
       {Number.isNaN(work)
         ? <span title={table.spec("kept_share")?.doc}>keys {writeValue(read("kept_share"), "percent")}</span>
         : <span title={table.spec("kernel_sparsity")?.doc}>work {writeValue(1 - work, "percent")}</span>}

@@ -1,6 +1,6 @@
 import { useMemo } from "react";
 import type { PolicyCatalogue } from "../../../native/engine.ts";
-import { kindOf, MetricTable, RESULT_GROUPS, writeValue, type ResultLine } from "../../policies/results.ts";
+import { kindOf, MetricTable, RESULT_GROUPS, shortValue, writeValue, type ResultLine } from "../../policies/results.ts";
 import type { SlotState } from "../../policies/slot.ts";
 
 /** One aligned column of numbers, each with its kind. What is being computed keeps its place and dims. */
@@ -17,7 +17,7 @@ export function ResultsTable({ slot, catalogue }: { slot: SlotState; catalogue: 
   const line = (item: ResultLine) => {
     const { value, stale } = read(item.metric);
     if (Number.isNaN(value)) return null;
-    const spec = table.spec(item.metric);
+    const spec = table.spec(item.metric), kind = kindOf(spec, answer.rows);
     const error = item.error === undefined ? Number.NaN : read(item.error).value;
     const beside = (item.beside ?? []).map(([name, metric]) => [name, read(metric).value, metric] as const).filter(([, number]) => !Number.isNaN(number));
     return (
@@ -25,10 +25,10 @@ export function ResultsTable({ slot, catalogue }: { slot: SlotState; catalogue: 
         <th scope="row" title={spec?.doc}>{item.label}</th>
         <td className="value num">{writeValue(item.complement === true ? 1 - value : value, item.style)}</td>
         <td className="beside num">
-          {!Number.isNaN(error) && <span title="standard error over the evaluated rows">± {writeValue(error, item.style)}</span>}
-          {beside.map(([name, number, metric]) => <span key={name} title={table.spec(metric)?.doc}>{name} {writeValue(number, besideStyle(metric, item))}</span>)}
+          {!Number.isNaN(error) && kind !== "exact" && <span title={table.spec(item.error ?? "")?.doc}>± {shortValue(error, item.style)}</span>}
+          {beside.map(([name, number, metric]) => <span key={name} title={table.spec(metric)?.doc}>{name} {shortValue(number, besideStyle(metric, item))}</span>)}
         </td>
-        <td className="kind">{kindOf(spec, answer.rows)}</td>
+        <td className="kind">{kind}</td>
       </tr>
     );
   };

@@ -15,9 +15,10 @@ export function RowNotes({ slot, catalogue, scaledHint }: { slot: SlotState; cat
   return (
     <>
       {everything && <p className="note" data-testid="keeps-all">Keeps every visible key of these rows: nothing is saved here.{scaledHint ? " Its scaled form keeps less." : ""}</p>}
+      {dense > 0 && dense === evaluated && <p className="note">Leaves all of these rows dense: it does not act on this layer, or not on these rows.</p>}
       <p className="caption" data-testid="rows">
         {answer.rows.text}
-        {dense > 0 && `; ${count(dense)} left dense`}
+        {dense > 0 && dense < evaluated && `; ${count(dense)} left dense`}
         {covered > 0 && !everything && `; ${count(covered)} kept whole, in no mean`}
         {answer.schedule.chunk > 0 && `; fed in chunks of ${count(answer.schedule.chunk)}`}
         {". Teacher-forced."}

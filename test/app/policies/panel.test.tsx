@@ -52,10 +52,13 @@ describe("policy row", () => {
   it("writes numbers with error and kind: sampled, exact where the rows are all rows", () => {
     const values = { recall_mean: 0.9741, recall_se: 0.0042, recall_p5: 0.88, kernel_sparsity: 0.938, step_bytes: 2_097_152 };
     const html = row(slotOf(values));
-    expect(line(html, "recall_mean")).toMatch(/0\.974.*± 0\.004.*p5 0\.880.*sampled/);
+    expect(line(html, "recall_mean")).toMatch(/0\.974.*± \.004.*p5 \.880.*sampled/);
     expect(line(html, "kernel_sparsity")).toMatch(/6\.20 %.*exact/);
     expect(line(html, "step_bytes")).toMatch(/2\.00 MiB.*modelled/);
-    expect(line(row(slotOf(values, "complete", {}, { count: 4096, of: 4096 })), "recall_mean")).toContain("exact");
+    // All rows are no sample: the number is exact and has no standard error.
+    const all = line(row(slotOf(values, "complete", {}, { count: 4096, of: 4096 })), "recall_mean");
+    expect(all).toContain("exact");
+    expect(all).not.toContain("±");
     // What does not apply has no line.
     expect(line(html, "kv_bytes")).toBe("");
   });
@@ -73,16 +76,17 @@ describe("policy row", () => {
     const html = row(slotOf({ rows_evaluated: 256, rows_covered: 12, rows_dense: 3, kept_share: 0.5 }));
     expect(html).not.toContain("Keeps every visible key");
     expect(html).toMatch(/3 left dense; 12 .*kept whole/);
+    expect(row(slotOf({ rows_evaluated: 33, rows_dense: 33 }))).toContain("Leaves all of these rows dense");
   });
 
   it("shows an error as a sentence, and an unknown policy as one that can be replaced", () => {
-    expect(row({ ...EMPTY_SLOT, error: new Error("boom") })).toContain("boom");
+    expect(row({ ...EMPTY_SLOT, error: new Error("boom") })).toContain("Boom.");
     expect(row(EMPTY_SLOT, "h2o-sum:x=1")).toContain("has no policy");
   });
 
   it("folds to its two main numbers where it is not the active one", () => {
     const html = row(slotOf({ recall_mean: 0.9, kernel_sparsity: 0.75 }), "band", false);
-    expect(html).toContain("recall 0.900");
+    expect(html).toContain("recall .900");
     expect(html).toContain("work 25.0 %");
     expect(html).not.toContain("type=\"range\"");
   });
