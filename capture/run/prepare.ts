@@ -82,7 +82,7 @@ export function sizesByLevel(prepared: PreparedRun, options: RunOptions): Record
 }
 
 /** The text that --force names; a prompt's continuation goes on after its answer, so the answer is forced before it. */
-async function forcedText(force: string | undefined, prompt: Prompt): Promise<string | undefined> {
+export async function forcedText(force: string | undefined, prompt: Prompt): Promise<string | undefined> {
   if (force === undefined) return undefined;
   if (force === "continuation" || force === "answer") {
     const text = prompt[force];
@@ -93,7 +93,7 @@ async function forcedText(force: string | undefined, prompt: Prompt): Promise<st
 }
 
 /** A tokenizer of another model yields ids that this one has no embedding for. */
-function checkVocabulary(lists: readonly Uint32Array[], checkpoint: Checkpoint, tokenizer: TextTokenizer): void {
+export function checkVocabulary(lists: readonly Uint32Array[], checkpoint: Pick<Checkpoint, "model">, tokenizer: TextTokenizer): void {
   for (const id of lists.flatMap((list) => [...list])) {
     if (id >= checkpoint.model.vocabSize) {
       throw userError("E_TOKENIZER_VOCABULARY", `${tokenizer.path} yields token id ${id}, and the model's vocabulary ends at ${checkpoint.model.vocabSize - 1}; tokenizer and model do not belong together.`);
