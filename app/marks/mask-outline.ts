@@ -8,19 +8,23 @@ const MOST_SEGMENTS = 8192;
  * belongs to a region where at least half of its pairs are forced. The tile's own edges are no borders.
  */
 export function forcedOutline({ forced }: Pick<MaskValues, "forced">, edge: number): Int16Array {
+  const inside = new Uint8Array(edge * edge);
+  let any = false;
+  for (let i = 0; i < inside.length; i++) if (forced[i]! >= 0.5) { inside[i] = 1; any = true; }
+  if (!any) return new Int16Array(0);
   const out: number[] = [];
-  const inside = (row: number, column: number): boolean => forced[row * edge + column]! >= 0.5;
-  const walk = (differs: (along: number) => boolean, push: (from: number, to: number) => void): void => {
-    let from = -1;
-    for (let i = 0; i <= edge; i++) {
-      const border = i < edge && differs(i);
-      if (border && from < 0) from = i;
-      if (!border && from >= 0) { push(from, i); from = -1; }
-    }
-  };
+  // Borders above the cells of a row, then left of the cells of a column; unbroken ones are one segment.
   for (let line = 1; line < edge; line++) {
-    walk((c) => inside(line - 1, c) !== inside(line, c), (from, to) => out.push(from, line, to, line));
-    walk((r) => inside(r, line - 1) !== inside(r, line), (from, to) => out.push(line, from, line, to));
+    let from = -1;
+    for (let c = 0, i = line * edge; c < edge; c++, i++) {
+      if (inside[i] !== inside[i - edge]) { if (from < 0) from = c; } else if (from >= 0) { out.push(from, line, c, line); from = -1; }
+    }
+    if (from >= 0) out.push(from, line, edge, line);
+    from = -1;
+    for (let r = 0, i = line; r < edge; r++, i += edge) {
+      if (inside[i] !== inside[i - 1]) { if (from < 0) from = r; } else if (from >= 0) { out.push(line, from, line, r); from = -1; }
+    }
+    if (from >= 0) out.push(line, from, line, edge);
     if (out.length > 4 * MOST_SEGMENTS) return new Int16Array(0);
   }
   return Int16Array.from(out);

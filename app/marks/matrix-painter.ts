@@ -94,6 +94,9 @@ export class MatrixPainter {
     look.colourise(tile, pixels);
     const canvas = canvasOf(pixels, tile.edge, known?.canvas);
     this.coloured.set(key, { canvas, stamp });
+    // Outline and hatch take as long as the colours: within the same budget, not when the tile is drawn.
+    const mask = look.mask(tile);
+    if (mask !== null) this.decoration(tile, mask);
     return { canvas, current: true };
   }
 
