@@ -112,7 +112,7 @@ describe.each([["the add-on", () => node], ["WebAssembly", () => wasm]] as [stri
 
   test("a plan's indices give the same plan again", () => {
     const head = readyHead(engine());
-    for (const policy of [engine().scaledPreset("vertical-slash", engine().describePolicies().policies.find(({ id }) => id === "vertical-slash")!.presets[0]!.name, PROMPT).text, "block-sparse:topk=3"]) {
+    for (const policy of [engine().scaledPreset("vertical-slash", engine().describePolicies().policies.find(({ id }) => id === "vertical-slash")!.presets[0]!.name, PROMPT).text, "block-sparse:top_k=3"]) {
       const run = head.run(policy, OPTIONS), indices = head.planIndices();
       const kept = Array.from(ROWS, (__, row) => [...head.rowSpans(row).kept]);
       const again = head.runIndices(policy, indices, OPTIONS);
