@@ -10,7 +10,7 @@ export interface TaskPrompt {
   question: string;
   /** What must be produced. Scored all or nothing, or by the share of items found. */
   answer: { items: string[]; scoring: "exact" | "share" };
-  /** Tokens are decoded until this text, at most. */
+  /** An answer ends with this character. */
   stop: string;
 }
 
@@ -20,7 +20,7 @@ export interface TaskKind {
   /** Whether a depth means anything. */
   placed: boolean;
   doc: string;
-  /** `size`: about how many pieces fit, for tasks made of pieces alone. */
+  /** `size`: pieces of a task that is made of pieces alone; there is a least number below which it stays. */
   make(random: Uniform, depth: number, size: number): TaskPrompt;
 }
 
@@ -33,6 +33,17 @@ const WORDS = [
 ];
 
 const digits = (random: Uniform, count: number): string => Array.from({ length: count }, () => whole(random, 10)).join("");
+
+/** Four-digit codes; none is that of `target`, whose answer would be right by accident. */
+function codes(random: Uniform, count: number, target: number): string[] {
+  const asked = digits(random, 4);
+  return Array.from({ length: count }, (_, i) => {
+    if (i === target) return asked;
+    let code = digits(random, 4);
+    while (code === asked) code = digits(random, 4);
+    return code;
+  });
+}
 
 /** " The code of amber is 4821." : the form the demo model was trained on, and one any base model can complete. */
 function statement(key: string, value: string) {
@@ -52,7 +63,7 @@ const OTHER_KEYS = 7;
 const multikey: TaskKind = {
   id: "multikey", title: "Multi-key needle", placed: true, doc: `The code that is asked for stands at the depth given, among ${OTHER_KEYS} others of the same form spread over the text.`,
   make(random, depth) {
-    const keys = sample(random, WORDS, OTHER_KEYS + 1), values = keys.map(() => digits(random, 4));
+    const keys = sample(random, WORDS, OTHER_KEYS + 1), values = codes(random, keys.length, 0);
     const pieces = keys.map((key, i) => ({ ...statement(key, values[i]!), depth: i === 0 ? depth : random() }));
     return { pieces: pieces.toSorted((a, b) => a.depth - b.depth), filled: true, question: ` The code of ${keys[0]!} is`, answer: { items: [values[0]!], scoring: "exact" }, stop: "." };
   },
@@ -66,7 +77,7 @@ const kvRetrieval: TaskKind = {
     // Two words a key, so that keys stay different however many there are.
     const seen = new Set<string>();
     while (seen.size < count) seen.add(`${pick(random, WORDS)} ${pick(random, WORDS)}${seen.size > WORDS.length * 50 ? ` ${digits(random, 3)}` : ""}`);
-    const keys = [...seen], values = keys.map(() => digits(random, 4));
+    const keys = [...seen], values = codes(random, count, target);
     return {
       pieces: keys.map((key, i) => ({ ...statement(key, values[i]!), depth: i / count })), filled: false,
       question: ` The code of ${keys[target]!} is`, answer: { items: [values[target]!], scoring: "exact" }, stop: ".",
@@ -80,7 +91,10 @@ const variables: TaskKind = {
   make(random, depth) {
     const names = sample(random, WORDS, HOPS + 1).map((word) => word.toUpperCase()), value = digits(random, 5);
     const places = names.map((_, i) => depth + ((1 - depth) * i) / names.length);
-    const pieces = names.map((name, i) => ({ text: i === 0 ? ` VAR ${name} = ${value}.` : ` VAR ${name} = VAR ${names[i - 1]!}.`, depth: places[i]! }));
+    const pieces = names.map((name, i) => {
+      const text = i === 0 ? ` VAR ${name} = ${value}.` : ` VAR ${name} = VAR ${names[i - 1]!}.`;
+      return { text, depth: places[i]!, needle: { start: 1, end: text.length, label: name } };
+    });
     return { pieces, filled: true, question: ` The variables that hold ${value} are:`, answer: { items: names, scoring: "share" }, stop: "." };
   },
 };
@@ -90,7 +104,8 @@ const commonWords: TaskKind = {
   id: "common-words", title: "Common words", placed: false, doc: `A list of words, two thirds of it made of ${COMMON} that keep coming back; they are asked for.`,
   make(random, _, size) {
     const words = sample(random, WORDS, WORDS.length), often = words.slice(0, COMMON), rest = words.slice(COMMON);
-    const list = Array.from({ length: Math.max(4 * COMMON, size) }, (_entry, i) => (i % 3 === 0 ? pick(random, rest) : often[i % COMMON]!));
+    // The others take turns: none of them comes as often as a common one, in however short a list.
+    const list = Array.from({ length: Math.max(4 * COMMON, size) }, (_entry, i) => (i % 3 === 0 ? rest[(i / 3) % rest.length]! : often[i % COMMON]!));
     const shuffled = sample(random, list, list.length);
     return {
       pieces: shuffled.map((word, i) => ({ text: ` ${word},`, depth: i / shuffled.length })), filled: false,
@@ -101,28 +116,38 @@ const commonWords: TaskKind = {
 
 export const TASKS: readonly TaskKind[] = [passkey, multikey, kvRetrieval, variables, commonWords];
 
-/** The prompt as context and question, with the haystack's sentences around the pieces, and where the needles lie (code points). */
-export function assemble(prompt: TaskPrompt, haystack: Haystack, sentences: number): { context: string; question: string; needles: { label: string; start: number; end: number }[] } {
-  const needles: { label: string; start: number; end: number }[] = [];
-  let context = "", written = 0;
+export const taskOf = (id: string): TaskKind | undefined => TASKS.find((task) => task.id === id);
+
+export interface PlacedNeedle { label: string; start: number; end: number }
+
+/**
+ * The prompt as context and question: pieces with `sentences` sentences of the haystack around them, all after `lead`, and
+ * where the needles lie (code points of the context).
+ */
+export function assemble(prompt: TaskPrompt, haystack: Haystack, sentences: number, lead = ""): { context: string; question: string; needles: PlacedNeedle[] } {
+  const needles: PlacedNeedle[] = [];
+  const parts = [lead];
+  // Everything of ours is ASCII; a user's own haystack has characters of two UTF-16 units.
+  let at = [...lead].length;
+  const add = (text: string): void => {
+    parts.push(text);
+    at += [...text].length;
+  };
+  let written = 0;
   for (const piece of prompt.pieces) {
-    for (const place = Math.round(piece.depth * sentences); prompt.filled && written < place; written++) context += haystack();
-    // Everything here is ASCII but for a user's own haystack, whose characters may take two units.
-    const at = [...context].length;
+    for (const place = Math.round(piece.depth * sentences); prompt.filled && written < place; written++) add(haystack());
     if (piece.needle !== undefined) needles.push({ label: piece.needle.label, start: at + piece.needle.start, end: at + piece.needle.end });
-    context += piece.text;
+    add(piece.text);
   }
-  for (; prompt.filled && written < sentences; written++) context += haystack();
-  return { context: context.trimStart() === context ? context : context.slice(1), question: prompt.question, needles: needles.map((needle) => shift(needle, context)) };
+  for (; prompt.filled && written < sentences; written++) add(haystack());
+  const context = parts.join("");
+  if (!context.startsWith(" ")) return { context, question: prompt.question, needles };
+  // A text does not begin with a space, and every place moves with it.
+  return { context: context.slice(1), question: prompt.question, needles: needles.map(({ label, start, end }) => ({ label, start: start - 1, end: end - 1 })) };
 }
 
-/** The leading space goes, and every place with it. */
-function shift(needle: { label: string; start: number; end: number }, context: string) {
-  return context.startsWith(" ") ? { ...needle, start: needle.start - 1, end: needle.end - 1 } : needle;
-}
-
-/** Share of 1. `produced` is what the model went on with. */
+/** 0 to 1. `produced` is what the model went on with; a code that goes on with more digits is another code. */
 export function score(answer: TaskPrompt["answer"], produced: string): number {
-  if (answer.scoring === "exact") return produced.trim().startsWith(answer.items.join(" ")) ? 1 : 0;
+  if (answer.scoring === "exact") return new RegExp(`^${answer.items.join(" ")}(?!\\w)`).test(produced.trim()) ? 1 : 0;
   return answer.items.filter((item) => new RegExp(`\\b${item}\\b`).test(produced)).length / answer.items.length;
 }
