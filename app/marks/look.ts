@@ -11,8 +11,9 @@ export interface Look {
   /** Differs whenever the same tile would look different; null where the tile cannot be drawn yet. */
   stamp(tile: Tile): string | null;
   colourise(tile: Tile, out: Uint32Array): void;
-  /** Drawn over the tile in screen pixels. */
-  mask(tile: Tile): MaskTile | null;
+  /** Masks whose unevaluated rows are hatched over the tile, in screen pixels; outlined: what they force as well. */
+  masks(tile: Tile): readonly MaskTile[];
+  outlined: boolean;
 }
 
 export interface Shades { pooling: Pooling; colour: ColourScale; palette: Palette }
@@ -22,6 +23,8 @@ export type MaskOf = (tile: Tile) => MaskTile | null;
 
 /** The other of two maps: its tile at the same place, and the masks of both. */
 export interface Comparison { mode: CompareMode; other(tile: Tile): Tile | undefined; first: MaskOf; second: MaskOf }
+
+const present = (mask: MaskTile | null): readonly MaskTile[] => (mask === null ? [] : [mask]);
 
 const nameOf = ({ colour, palette }: Shades): string => `${palette.name}.${colour.map}.${colour.scale}.${colour.low}.${colour.high}`;
 
@@ -34,7 +37,7 @@ export class LookBook {
   plain(shades: Shades): Look {
     const name = nameOf(shades), stamp = `${name}.${shades.pooling}`;
     const lut = this.lut.get(name, () => buildLut(shades.colour, shades.palette.name, shades.palette.ground));
-    return { stamp: () => stamp, mask: () => null, colourise: (tile, out) => void colouriseTile(tile, shades.pooling, lut, out) };
+    return { stamp: () => stamp, masks: () => [], outlined: false, colourise: (tile, out) => void colouriseTile(tile, shades.pooling, lut, out) };
   }
 
   masked(shades: Shades, maskOf: MaskOf): Look {
@@ -43,7 +46,7 @@ export class LookBook {
     const tables = this.tables.get(name, () => maskedTables(shades.colour, shades.palette));
     return {
       stamp: (tile) => `${stamp}.${maskOf(tile)?.stamp ?? "plain"}`,
-      mask: maskOf,
+      masks: (tile) => present(maskOf(tile)), outlined: true,
       colourise: (tile, out) => {
         const mask = maskOf(tile);
         if (mask === null) plain.colourise(tile, out);
@@ -62,7 +65,11 @@ export class LookBook {
         if (twin === undefined) return null;
         return `${stamp}.${tileKey(twin.address)}.${first(tile)?.stamp ?? "-"}.${second(twin)?.stamp ?? "-"}`;
       },
-      mask: () => null,
+      masks: (tile) => {
+        const twin = other(tile);
+        return [...present(first(tile)), ...(twin === undefined ? [] : present(second(twin)))];
+      },
+      outlined: false,
       colourise: (tile, out) => {
         const twin = other(tile);
         if (twin === undefined) return;

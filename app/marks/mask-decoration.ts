@@ -19,6 +19,7 @@ interface Input {
   px(column: number): number;
   py(row: number): number;
   hatch: HTMLCanvasElement;
+  outlined: boolean;
   stroke: string;
   /** Around the outline, so that it is seen on dark and light cells alike. */
   halo: string;
@@ -29,7 +30,7 @@ interface Input {
 /** A fine hatch over rows that nobody looked at, hairlines around what is forced. */
 export function paintDecoration(input: Input): void {
   hatchRows(input);
-  strokeOutline(input);
+  if (input.outlined) strokeOutline(input);
 }
 
 function hatchRows({ context, tile, decoration: { unevaluated }, columns, rows, px, py, hatch }: Input): void {

@@ -95,8 +95,7 @@ export class MatrixPainter {
     const canvas = canvasOf(pixels, tile.edge, known?.canvas);
     this.coloured.set(key, { canvas, stamp });
     // Outline and hatch take as long as the colours: within the same budget, not when the tile is drawn.
-    const mask = look.mask(tile);
-    if (mask !== null) this.decoration(tile, mask);
+    for (const mask of look.masks(tile)) this.decoration(tile, mask);
     return { canvas, current: true };
   }
 
@@ -123,13 +122,14 @@ export class MatrixPainter {
       }
     }
     context.drawImage(image, c.from, r.from, c.to - c.from, r.to - r.from, x + x0, y + y0, x1 - x0, y1 - y0);
-    const mask = look.mask(tile);
-    if (mask === null || this.hatches === null) return;
-    paintDecoration({
-      context, tile, decoration: this.decoration(tile, mask), columns: c, rows: r, hatch: this.hatches.unevaluated,
-      px: (cellColumn) => x + at(cellColumn, column, window.key), py: (cellRow) => y + at(cellRow, row, window.query),
-      stroke: outline ?? palette.text, halo: palette.ground, width: Math.max(1, Math.round(devicePixelRatio)),
-    });
+    if (this.hatches === null) return;
+    for (const mask of look.masks(tile)) {
+      paintDecoration({
+        context, tile, decoration: this.decoration(tile, mask), columns: c, rows: r, hatch: this.hatches.unevaluated, outlined: look.outlined,
+        px: (cellColumn) => x + at(cellColumn, column, window.key), py: (cellRow) => y + at(cellRow, row, window.query),
+        stroke: outline ?? palette.text, halo: palette.ground, width: Math.max(1, Math.round(devicePixelRatio)),
+      });
+    }
   }
 
   private decoration(tile: Tile, mask: MaskTile): Decoration {

@@ -24,9 +24,11 @@ export interface FigureInput {
   layer: number; head: number; pooling: Pooling; colour: ColourScale;
   overlay: PaneOverlay | null; comparison: PaneComparison | null;
   title: string; badge: string;
+  /** The policy and what kind of numbers its looks are; "" without one. */
+  note: string;
 }
 
-const HEADER = 36;
+const HEADER = 36, NOTE = 16;
 /** Pixels of the matrix image a CSS pixel: cells stay sharp when a figure is printed at twice its size. */
 const IMAGE_SCALE = 2;
 /** After this long a figure is refused with the number of tiles that are missing. */
@@ -54,14 +56,16 @@ export async function headFigure(input: FigureInput): Promise<FigureSpec> {
   const items = legendItems({ palette, colour, needles: scene.needles.length > 0, phases: scene.phases, overlay, comparison });
   const legend: FigureLegend = { palette, colour, pooling, items, head: { layer, head }, comparison };
   const width = layout.width - layout.left - 8;
+  const header = HEADER + (input.note === "" ? 0 : NOTE);
   return {
-    width: layout.width, height: HEADER + layout.height + legendHeight(legend, width), theme: palette.name, title: `${input.title}: ${input.badge}`,
+    width: layout.width, height: header + layout.height + legendHeight(legend, width), theme: palette.name, title: [`${input.title}: ${input.badge}`, input.note].filter((part) => part !== "").join("; "),
     draw(g) {
       const pen = svgPen(g);
       pen.text(layout.left, 16, input.title, { fill: palette.text, size: 13 });
       pen.text(layout.left, 33, input.badge, { fill: palette.secondary });
+      if (input.note !== "") pen.text(layout.left, 33 + NOTE, input.note, { fill: palette.secondary });
       const plot = g.ownerDocument.createElementNS("http://www.w3.org/2000/svg", "g");
-      plot.setAttribute("transform", `translate(0,${HEADER})`);
+      plot.setAttribute("transform", `translate(0,${header})`);
       g.append(plot);
       const matrix = g.ownerDocument.createElementNS("http://www.w3.org/2000/svg", "image");
       for (const [name, value] of Object.entries({
@@ -70,7 +74,7 @@ export async function headFigure(input: FigureInput): Promise<FigureSpec> {
       })) matrix.setAttribute(name, String(value));
       plot.append(matrix);
       drawPlot(svgPen(plot), scene);
-      drawFigureLegend(pen, legend, layout.left, HEADER + layout.height + 10, width);
+      drawFigureLegend(pen, legend, layout.left, header + layout.height + 10, width);
     },
   };
 }

@@ -21,7 +21,7 @@ import { MapPane, type MapHandle } from "./map-pane.tsx";
 import { Badge, MapProblem } from "./map-texts.tsx";
 import { MaskBadge } from "./mask-badge.tsx";
 import type { MinimapHandle } from "./minimap.tsx";
-import type { PaneComparison } from "./overlay.ts";
+import { comparesKept, type PaneComparison } from "./overlay.ts";
 import { ReadoutLine } from "./readout-line.tsx";
 import type { Pair } from "./readout.ts";
 import { ROW_MARGINALS } from "./scene.ts";
@@ -115,8 +115,13 @@ export function HeadView({ capture }: { capture: Capture }) {
     const { layer, head } = parts[side].model;
     return `L${layer} H${head} · kv ${capture.kvHead(head)}`;
   };
-  const titleOf = (side: PaneSide): string => comparison === null || comparison.mode === "blink" ? nameOf(side)
-    : comparison.mode === "difference" ? `${nameOf("first")} − ${nameOf("second")}` : `${nameOf("first")} ÷ ${nameOf("second")}`;
+  const titleOf = (side: PaneSide): string => {
+    if (comparison === null || comparison.mode === "blink") return nameOf(side);
+    const sign = comparison.mode === "difference" ? "−" : "÷";
+    const policy = (of: PaneSide) => { const { overlay } = parts[of]; return overlay === null ? "no policy" : `${overlay.letter} ${overlay.request.policy.replace(/:.*$/, "")}`; };
+    const same = comparesKept(parts.first.model, comparison);
+    return same ? `${nameOf("first")}: ${policy("first")} ${sign} ${policy("second")}` : `${nameOf("first")} ${sign} ${nameOf("second")}`;
+  };
   const pane = (side: PaneSide) => (
     <MapPane
       key={place(side)} capture={capture} service={service} id={place(side) === "first" ? "map" : "map-2"} title={`Attention map ${titleOf(side)}`}

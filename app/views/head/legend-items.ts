@@ -40,8 +40,10 @@ export function legendItems({ palette, colour, needles, phases, overlay, compari
       { label: "dropped", mark: "fill", colours: SWATCHES.map((t) => css(grey(t))), title: "The same luminance without colour, dimmed; partly kept cells mix the two in proportion" },
       { label: `missed, ≥ ${tickText(missedFrom(colour))}`, mark: "fill", colours: SWATCHES.map((t) => css(warm(t))), title: "Dropped though it mattered: value × dropped share, from two fifths of the colour range on" },
       { label: "forced in", mark: "outline", colours: [palette.ground], stroke: overlay.hue, title: "Kept whatever the scores say" },
-      { label: "row not evaluated", mark: "fine", colours: [palette.ground], stroke: palette.hatch, title: "No query of these rows was replayed under the policy" },
     );
+  }
+  if (overlay !== null || (compared && comparison.overlay !== null)) {
+    items.push({ label: "row not evaluated", mark: "fine", colours: [palette.ground], stroke: palette.hatch, title: "No query of these rows was replayed under the policy" });
   }
   if (needles) items.push({ label: "needle", mark: "band", colours: [palette.needle] });
   const names = new Set(phases.map((phase) => phase.name));

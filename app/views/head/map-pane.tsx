@@ -129,10 +129,10 @@ export function MapPane(props: Props) {
     toFigure: async () => {
       const { made, scene: now, service: tiles, awaited } = parts();
       const { status } = live.current;
-      const policy = overlay === null || compared ? "" : ` · ${overlay.letter} ${overlay.request.policy} · ${maskText(overlay, status?.cell ?? 1, pooling).text}`;
+      const note = overlay === null || compared ? "" : `${overlay.letter} ${overlay.request.policy}: ${maskText(overlay, status?.cell ?? 1, pooling).text}`;
       return headFigure({
         scene: now, service: tiles, sight: made.sight, awaited, layer, head, pooling, colour, overlay, comparison,
-        title: `${capture.manifest.prompt.name} · ${props.title.replace(/^Attention map /, "")}`, badge: statusText(status, pooling) + policy,
+        title: `${capture.manifest.prompt.name} · ${props.title.replace(/^Attention map /, "")}`, badge: statusText(status, pooling), note,
       });
     },
     toCsv: async () => {
