@@ -146,6 +146,7 @@ export function HeadView({ capture }: { capture: Capture }) {
   const stacked = masked || panes === 2 || (bodySize !== null && bodySize.width < 900);
   const badges = (
     <>
+      {comparison !== null && comparison.mode !== "blink" && <b className="head-compared">{titleOf(single)}</b>}
       <Badge live={live} pooling={pooling} />
       {masked && shown.overlay !== null && <MaskBadge live={live} overlay={shown.overlay} pooling={pooling} />}
     </>
@@ -153,7 +154,7 @@ export function HeadView({ capture }: { capture: Capture }) {
   return (
     <section className="head-view" aria-label={`Attention map of ${titleOf(active)}`}>
       <header className="head-header">
-        {!two && <h1>{titleOf(single)}</h1>}
+        {!two && <h1>{nameOf(single)}</h1>}
         {!two && !stacked && badges}
         {panes === 1 && <PolicySelect side="first" />}
         <span className="spacer" />
