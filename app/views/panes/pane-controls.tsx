@@ -22,7 +22,7 @@ export function PaneControls({ onHold, onRelease }: { onHold(): void; onRelease(
     <>
       <Segmented label="Compare" hideLabel value={compare} options={COMPARES} onChange={(next) => store.set({ compare: next })} />
       {compare === "blink" && (
-        <button type="button" className="pane-blink" title="Hold to see the other map (B); a click stays there"
+        <button type="button" className="pane-blink" title="Hold to see the other map (B); a double click stays there"
           onPointerDown={onHold} onPointerUp={onRelease} onPointerLeave={onRelease}
           onDoubleClick={() => store.set({ blinkSide: side === "first" ? "second" : "first" })}>
           Hold for {side === "first" ? "2" : "1"} <kbd>B</kbd>
