@@ -13,9 +13,9 @@ import { holdsResults } from "../policies/live-folder.ts";
 import { RUN_FILE, writeLive, type LivePart } from "../policies/live-output.ts";
 import { comparePlan, prepareLive, sawQuestion, type LiveRun } from "../policies/live-plan.ts";
 import { formatLive } from "../policies/live-report.ts";
-import { runLive } from "../policies/live-run.ts";
+import { runLive, watchAll } from "../policies/live-run.ts";
 import { summarise } from "../policies/live-summary.ts";
-import { EXIT_INTERRUPTED, onInterrupt } from "../run/interrupt.ts";
+import { EXIT_INTERRUPTED } from "../run/interrupt.ts";
 import { lockOutput } from "../run/output-lock.ts";
 import { MOST_TOKENS, VECTOR_DTYPES } from "../run/prepare.ts";
 import { commandProgress } from "../run/progress.ts";
@@ -81,13 +81,14 @@ async function compare(engine: NodeEngine, live: LiveRun, assignments: readonly 
   if (out !== undefined) for (const name of [RUN_FILE, "steps", "layers", "traces"].flatMap((each) => (each === RUN_FILE ? each : [`${each}.arrow`, `${each}.csv`]))) rmSync(join(out, name), { force: true });
   const progress = commandProgress(flags.json);
   const parts: LivePart[] = [];
+  const interrupt = watchAll();
   let stopped = false;
   try {
     for (const [i, plan] of plans.entries()) {
       const assignment = assignments[i]!;
       const report = ({ phase, detail, fraction }: Parameters<typeof progress.update>[0]): void =>
         progress.update({ phase, detail: plans.length > 1 ? `policy ${i + 1} of ${plans.length}, ${detail}` : detail, fraction: (i + fraction) / plans.length });
-      const result = await runLive(engine, plan, report, onInterrupt);
+      const result = await runLive(engine, plan, report, interrupt.watch);
       parts.push({ assignment, plan, result, summary: summarise(assignment, plan.schedule.context, sawQuestion(live, plan.schedule.context), checkpoint.model.layers, result) });
       if (out !== undefined) {
         writeLive(out, engine, live, { vectors: flags.vectors, threads: plan.threads, context: flags.context ?? null, chunk: flags.chunk, firstChunk: flags.firstChunk, decode, planned: plans.length }, parts);
@@ -96,6 +97,7 @@ async function compare(engine: NodeEngine, live: LiveRun, assignments: readonly 
       if (stopped) break;
     }
   } finally {
+    interrupt.dispose();
     progress.end();
   }
   const summaries = parts.map(({ summary }) => summary);

@@ -1,6 +1,6 @@
 import type { NodeEngine, PolicyRunPlan, PolicyRunResult, RunProgress } from "../../native/engine.ts";
 import { formatCount } from "../lib/text-format.ts";
-import type { Interrupt } from "../run/interrupt.ts";
+import { onInterrupt, type Interrupt } from "../run/interrupt.ts";
 import type { ProgressState } from "../run/progress.ts";
 
 /** Runs a plan to its end, or until Ctrl-C; `report` gets the share of it that is done. */
@@ -12,6 +12,20 @@ export async function runLive(engine: NodeEngine, plan: PolicyRunPlan, report: (
   } finally {
     interrupt.dispose();
   }
+}
+
+/** One watch on Ctrl-C over runs that follow each other: it also holds between two of them. */
+export function watchAll(): { watch: (stop: () => void) => Interrupt; dispose(): void } {
+  let current: (() => void) | undefined;
+  const interrupt = onInterrupt(() => current?.());
+  return {
+    watch(stop) {
+      current = stop;
+      if (interrupt.requested) stop();
+      return { get requested() { return interrupt.requested; }, dispose() { current = undefined; } };
+    },
+    dispose: () => interrupt.dispose(),
+  };
 }
 
 /** A decoded token takes about as long as this many tokens of the prompt: it reads all weights for one row. */

@@ -6,7 +6,7 @@ import type { Grid, GridCell } from "./grid.ts";
 
 /** Pixels. */
 const CELL = { width: 76, height: 40 } as const;
-const MARGIN = { left: 78, top: 74, right: 92, bottom: 56 } as const;
+const MARGIN = { left: 78, top: 74, right: 120, bottom: 56 } as const;
 const LEGEND = { width: 12, gap: 18, steps: 32 } as const;
 const FONT = "\"Helvetica Neue\", Helvetica, Arial, \"DejaVu Sans\", sans-serif";
 /** A title is wider than a small grid. */
@@ -29,8 +29,8 @@ const percent = (depth: number): string => `${Math.round(depth * 1000) / 10} %`;
 /** Mean score by depth and length as a figure of its own. Colours of text and ground follow the reader's colour scheme. */
 export function gridSvg(grid: Grid, model: string): string {
   const { lengths, depths, cells } = grid;
-  const x = scaleBand(lengths, [0, lengths.length * CELL.width]).paddingInner(0.03);
-  const y = scaleBand<number | null>(depths, [0, depths.length * CELL.height]).paddingInner(0.06);
+  const x = scaleBand(lengths.map(String), [0, lengths.length * CELL.width]).paddingInner(0.03);
+  const y = scaleBand(depths.map(String), [0, depths.length * CELL.height]).paddingInner(0.06);
   const plot = { width: lengths.length * CELL.width, height: depths.length * CELL.height };
   const width = Math.max(LEAST_WIDTH, MARGIN.left + plot.width + MARGIN.right), height = MARGIN.top + plot.height + MARGIN.bottom;
   const placed = depths.some((depth) => depth !== null);
@@ -39,9 +39,9 @@ export function gridSvg(grid: Grid, model: string): string {
     `<text class="quiet" x="12" y="40" fill="#55585d">${escape(`${model}; mean score, errors propagated`)}</text>`,
     `<text class="quiet" x="12" y="56" fill="#55585d">${escape(describeCounts(cells.flat()))}</text>`,
     `<g transform="translate(${MARGIN.left},${MARGIN.top})">`,
-    ...depths.flatMap((depth, row) => lengths.map((length, column) => drawCell(cells[row]?.[column] ?? null, x(length) ?? 0, y(depth) ?? 0, x.bandwidth(), y.bandwidth()))),
-    ...depths.map((depth) => `<text class="text" x="-8" y="${(y(depth) ?? 0) + y.bandwidth() / 2}" dy="0.35em" text-anchor="end" fill="#1b1c1e">${depth === null ? "all" : percent(depth)}</text>`),
-    ...lengths.map((length) => `<text class="text" x="${(x(length) ?? 0) + x.bandwidth() / 2}" y="${plot.height + 18}" text-anchor="middle" fill="#1b1c1e">${formatCount(length)}</text>`),
+    ...depths.flatMap((depth, row) => lengths.map((length, column) => drawCell(cells[row]?.[column] ?? null, x(String(length)) ?? 0, y(String(depth)) ?? 0, x.bandwidth(), y.bandwidth()))),
+    ...depths.map((depth) => `<text class="text" x="-8" y="${(y(String(depth)) ?? 0) + y.bandwidth() / 2}" dy="0.35em" text-anchor="end" fill="#1b1c1e">${depth === null ? "all" : percent(depth)}</text>`),
+    ...lengths.map((length) => `<text class="text" x="${(x(String(length)) ?? 0) + x.bandwidth() / 2}" y="${plot.height + 18}" text-anchor="middle" fill="#1b1c1e">${formatCount(length)}</text>`),
     `<text class="quiet" x="${plot.width / 2}" y="${plot.height + 38}" text-anchor="middle" fill="#55585d">length in tokens, answer included</text>`,
     placed ? `<text class="quiet" transform="translate(${-MARGIN.left + 16},${plot.height / 2}) rotate(-90)" text-anchor="middle" fill="#55585d">depth</text>` : "",
     drawLegend(plot.width + LEGEND.gap, plot.height),
@@ -70,7 +70,7 @@ export function describeCounts(cells: readonly (GridCell | null)[]): string {
   const counts = measured.map(({ n }) => n), errors = measured.flatMap(({ standardError }) => (standardError === null ? [] : [standardError]));
   const least = Math.min(...counts), most = Math.max(...counts);
   const n = `n = ${least === most ? least : `${least} to ${most}`} ${most === 1 ? "prompt" : "prompts"} a cell`;
-  return `${n}; ${errors.length === 0 ? "no standard error with one prompt" : `standard error at most ${Math.max(...errors).toFixed(2)}`}`;
+  return `${n}; ${errors.length === 0 ? "no standard error with one prompt" : `standard error at most ${Math.max(...errors).toFixed(2)} (0 where all answers agree)`}`;
 }
 
 function drawLegend(x: number, plotHeight: number): string {
