@@ -4,7 +4,7 @@ import { fitValue, writePolicy, type PolicyValues } from "./text.ts";
 /** Points of a path. */
 export const PATH_POINTS = 10;
 /** From the whole sequence down to this part of it. */
-const TOKEN_RANGE = 256;
+const TOKEN_RANGE = 64;
 /** A logarithmic range of shares is swept over this many times its low end. */
 const SHARE_RANGE = 1000;
 const BLOCK_TOKENS = 64;

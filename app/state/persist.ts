@@ -36,6 +36,9 @@ export const PERSIST = {
   blinkSide: "url",
   drawer: "url",
   drawerHeight: "url",
+  chartLoss: "url",
+  chartCost: "url",
+  generated: "url",
   // The reader of a link chooses light or dark, not its author.
   theme: "session",
 } as const satisfies Record<keyof ViewState, Persistence>;

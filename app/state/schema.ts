@@ -51,5 +51,8 @@ export const VIEW_SCHEMA = z.object({
   blinkSide: z.enum(["first", "second"]),
   drawer: z.enum(["closed", "tradeoff", "request", "tokens", "lsh"]),
   drawerHeight: z.int().min(80).max(4000),
+  chartLoss: z.enum(["error", "recall", "recall_no_sinks"]),
+  chartCost: z.enum(["bytes", "keys"]),
+  generated: z.int().min(0).max(1_048_576),
   theme: z.enum(["system", "light", "dark"]),
 }) satisfies z.ZodType<ViewState>;

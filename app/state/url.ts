@@ -73,6 +73,7 @@ const CODECS: { readonly [K in UrlKey]: Codec<never> } = {
   policies: policyTexts, activePolicy: number, policyPanel: flag, rowsMode: text, context: optional("auto"), chunk: number,
   panes: number, locks: flags<ViewState["locks"]>(["location", "zoom", "colour"]), layer2: number, head2: number,
   panePolicy: list<ViewState["panePolicy"]>(["first", "second"]), compare: text, blinkSide: text, drawer: text, drawerHeight: number,
+  chartLoss: text, chartCost: text, generated: number,
   window2: list<NonNullable<ViewState["window"]>>(["key", "query", "span"]),
   colour2: list<ViewState["colour"]>(["scale", "low", "high", "map"]),
   window: list<NonNullable<ViewState["window"]>>(["key", "query", "span"]),

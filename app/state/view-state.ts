@@ -47,6 +47,11 @@ export interface ViewState {
   /** Under the map; its height in CSS pixels. */
   drawer: "closed" | "tradeoff" | "request" | "tokens" | "lsh";
   drawerHeight: number;
+  /** Charts: what is lost (1 - recall, with or without sinks, or the output error) against bytes, or against keys. */
+  chartLoss: "error" | "recall" | "recall_no_sinks";
+  chartCost: "bytes" | "keys";
+  /** Request chart: tokens generated after the prompt. */
+  generated: number;
   theme: "system" | "light" | "dark";
 }
 
@@ -63,5 +68,6 @@ export const DEFAULT_VIEW: ViewState = {
   policies: ["", "", "", ""], activePolicy: 0, policyPanel: false, rowsMode: "sample", context: null, chunk: 0,
   panes: 1, locks: { location: true, zoom: true, colour: true }, layer2: 0, head2: 0, window2: null,
   colour2: { scale: "log", low: 1e-5, high: 1, map: "default" }, panePolicy: { first: "active", second: "none" },
-  compare: "none", blinkSide: "first", drawer: "closed", drawerHeight: 240, theme: "system",
+  compare: "none", blinkSide: "first", drawer: "closed", drawerHeight: 240,
+  chartLoss: "error", chartCost: "bytes", generated: 256, theme: "system",
 };

@@ -9,6 +9,7 @@ import type { YieldTask } from "./compute.ts";
 import { wholeModel } from "./policy-grid.ts";
 import { PolicyHeads, type Lease } from "./policy-heads.ts";
 import { matchBudgets } from "./policy-match.ts";
+import { sweepPath } from "./policy-sweep.ts";
 import { PRIORITY, Turns } from "./policy-turns.ts";
 
 type Call = Extract<ToPolicyWorker, { type: "call" }>;
@@ -78,6 +79,7 @@ export class PolicyServer {
       case "cosines": return this.cosines(heads, call.args, signal);
       case "grid": return wholeModel({ capture, heads, turns: this.turns, request: call.args, part, signal });
       case "match": return matchBudgets({ heads, engine, turns: this.turns, request: call.args, signal });
+      case "sweep": return sweepPath({ heads, engine, turns: this.turns, request: call.args, part, signal });
     }
   }
 

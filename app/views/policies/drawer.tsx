@@ -2,6 +2,9 @@ import { useRef, type ComponentType, type KeyboardEvent } from "react";
 import type { Capture } from "../../../data/reader/capture-types.ts";
 import { useStore, useView } from "../../state/store.ts";
 import type { ViewState } from "../../state/view-state.ts";
+import { useActions } from "../../actions/registry.ts";
+import { CHART_ACTIONS } from "../charts/actions.ts";
+import { TradeoffDrawer } from "../charts/tradeoff-drawer.tsx";
 import { TokenDrawer } from "./token-drawer.tsx";
 
 type DrawerKind = Exclude<ViewState["drawer"], "closed">;
@@ -10,6 +13,7 @@ interface DrawerPage { label: string; key?: string; View: ComponentType<{ captur
 
 /** What the drawer can hold. */
 export const DRAWER_PAGES: Partial<Record<DrawerKind, DrawerPage>> = {
+  tradeoff: { label: "Trade-off", key: "F", View: TradeoffDrawer },
   tokens: { label: "Token text", key: "X", View: TokenDrawer },
 };
 
@@ -20,6 +24,7 @@ const MAP_PX = 260;
 /** Under the map: as high as it was dragged, closed by its key or button. */
 export function Drawer({ capture }: { capture: Capture }) {
   const store = useStore();
+  useActions(CHART_ACTIONS);
   const kind = useView((view) => view.drawer);
   const height = useView((view) => view.drawerHeight);
   const root = useRef<HTMLElement>(null);

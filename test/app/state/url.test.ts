@@ -45,6 +45,8 @@ const views: fc.Arbitrary<ViewState> = fc.record({
   blinkSide: fc.constantFrom("first" as const, "second" as const),
   drawer: fc.constantFrom("closed" as const, "tradeoff" as const, "request" as const, "tokens" as const, "lsh" as const),
   drawerHeight: fc.integer({ min: 80, max: 4000 }),
+  chartLoss: fc.constantFrom("error" as const, "recall" as const, "recall_no_sinks" as const), chartCost: fc.constantFrom("bytes" as const, "keys" as const),
+  generated: fc.nat(1_048_576),
   theme: fc.constant("system" as const),
 });
 
@@ -70,6 +72,7 @@ describe("link", () => {
       kvTokens: { begin: 4_294_967_294, end: 4_294_967_295 }, rail: false, policies: [text, text, text, text], activePolicy: 3, policyPanel: true,
       rowsMode: "all", context: 4_294_967_295, chunk: 4_294_967_295, panes: 2, locks: { location: true, zoom: true, colour: false },
       panePolicy: { first: "active", second: "active" }, compare: "difference", blinkSide: "second", drawer: "tradeoff", drawerHeight: 4000,
+      chartLoss: "recall_no_sinks", chartCost: "keys", generated: 1_048_576,
     };
     expect(VIEW_SCHEMA.safeParse(view).success).toBe(true);
     expect(writeLink(view).length).toBeLessThan(2000);

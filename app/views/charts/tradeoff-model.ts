@@ -1,0 +1,129 @@
+import type { PolicyCatalogue, PolicyDescriptor } from "../../../native/engine.ts";
+import { LETTERS } from "../../policies/pane-policy.ts";
+import type { PathState } from "../../policies/paths.ts";
+import type { RowsUsed, SweepOutcome } from "../../policies/protocol.ts";
+import type { MetricTable } from "../../policies/results.ts";
+import { mainParameter } from "../../policies/sweep.ts";
+import { readPolicy } from "../../policies/text.ts";
+import type { PolicyTexts, ViewState } from "../../state/view-state.ts";
+import { costOf, lossOf, read, type Measure } from "./measures.ts";
+import { paretoFront } from "./pareto.ts";
+
+type Family = PolicyDescriptor["family"];
+
+export interface ChartPoint {
+  policy: string;
+  x: number; y: number;
+  /** Standard error of y over the evaluated rows; NaN where there is none. */
+  error: number;
+  /** Where another policy lent its place: "as many keys as vertical-slash:..." */
+  note: string;
+}
+
+export interface Series {
+  id: string;
+  /** Row of the policy, or -1 for a yardstick. */
+  index: number;
+  label: string;
+  kind: "path" | "oracle" | "random";
+  points: readonly ChartPoint[];
+  /** Counts for the front; bounds and baselines do not. */
+  method: boolean;
+}
+
+export interface Present { index: number; point: ChartPoint; fresh: boolean }
+
+/** One family: its policies meet on one budget. */
+export interface Panel {
+  family: Family;
+  cost: Measure; loss: Measure;
+  series: readonly Series[];
+  present: readonly Present[];
+  front: readonly ChartPoint[];
+  rows: RowsUsed | null;
+  /** Points that are still to come. */
+  missing: number;
+  error: unknown;
+}
+
+/** Everything computed for a family so far. */
+export interface FamilyPaths {
+  family: Family;
+  paths: readonly { index: number; state: PathState | undefined }[];
+  /** Yardsticks of the family itself. */
+  oracle: PathState | undefined;
+  random: PathState | undefined;
+  /** Yardsticks of other families at the places of the path `base`. */
+  base: number;
+  guestOracle: PathState | undefined;
+  guestRandom: PathState | undefined;
+}
+
+export interface ModelOptions {
+  catalogue: PolicyCatalogue;
+  table: MetricTable;
+  policies: PolicyTexts;
+  loss: ViewState["chartLoss"];
+  cost: ViewState["chartCost"];
+  /** Metrics of rows A to D as they are now. */
+  now: readonly { metrics: Float64Array | undefined; fresh: boolean }[];
+}
+
+/** Letter, policy and the parameter that is swept: "A vertical-slash, s". */
+export function pathLabel(catalogue: PolicyCatalogue, text: string, index: number): string {
+  const found = readPolicy(catalogue, text);
+  const parameter = found === null ? undefined : found.policy.parameters[mainParameter(found)];
+  return `${LETTERS[index] ?? ""} ${found?.policy.id ?? text}${parameter === undefined ? "" : ` by ${parameter.name}`}`;
+}
+
+export function buildPanel(paths: FamilyPaths, options: ModelOptions): Panel {
+  const { catalogue, table, policies, now } = options;
+  const cost = costOf(paths.family, options.cost), loss = lossOf(options.loss);
+  const point = (outcome: SweepOutcome, note = "", place: SweepOutcome | undefined = outcome): ChartPoint => ({
+    policy: outcome.policy, note, x: read(cost, table, place?.metrics), y: Math.max(0, read(loss, table, outcome.metrics)),
+    error: loss.error === "" ? Number.NaN : table.value(outcome.metrics ?? undefined, loss.error),
+  });
+  const points = (state: PathState | undefined): ChartPoint[] => byCost((state?.outcomes ?? []).map((outcome) => point(outcome)));
+  const series: Series[] = [];
+  const base = paths.paths.find(({ index }) => index === paths.base)?.state?.outcomes ?? [];
+  const lent = (guests: PathState | undefined): ChartPoint[] => byCost((guests?.outcomes ?? []).map((outcome, i) => {
+    const host = base[i];
+    return point(outcome, `as many keys a row as ${host?.policy ?? ""}`, host ?? NO_PLACE);
+  }));
+  const add = (kind: "oracle" | "random", label: string, list: readonly ChartPoint[]): void => {
+    if (list.length > 0) series.push({ id: kind, index: -1, kind, label, points: list, method: false });
+  };
+  // For recall every run carries its own bound: the largest keys of each row, as many as it kept.
+  if (options.loss === "recall") {
+    add("oracle", "oracle: top keys a row", byCost(base.map((host) => ({
+      policy: "oracle", note: `as many keys a row as ${host.policy}`, x: read(cost, table, host.metrics), y: Math.max(0, 1 - table.value(host.metrics ?? undefined, "oracle_recall")), error: Number.NaN,
+    }))));
+  } else if (paths.oracle !== undefined) add("oracle", `oracle: ${readPolicy(catalogue, paths.oracle.outcomes[0]?.policy ?? "")?.policy.id ?? ""}`, points(paths.oracle));
+  else add("oracle", "oracle: top keys a row", lent(paths.guestOracle));
+  if (paths.random !== undefined) add("random", "random", points(paths.random));
+  else add("random", "random", lent(paths.guestRandom));
+
+  const present: Present[] = [];
+  for (const { index, state } of paths.paths) {
+    const text = policies[index] ?? "";
+    const policy = readPolicy(catalogue, text)?.policy;
+    series.push({ id: `policy-${LETTERS[index] ?? index}`, index, kind: "path", label: pathLabel(catalogue, text, index), points: points(state), method: policy?.yardstick !== true });
+    const metrics = now[index]?.metrics;
+    const own = point({ policy: text, metrics: metrics ?? null, problem: "" });
+    if (Number.isFinite(own.x) && Number.isFinite(own.y)) present.push({ index, point: own, fresh: now[index]?.fresh === true });
+  }
+  const states = [...paths.paths.map(({ state }) => state), paths.oracle, paths.random, paths.guestOracle, paths.guestRandom].filter((state) => state !== undefined);
+  return {
+    family: paths.family, cost, loss, series, present,
+    front: paretoFront(series.filter(({ method }) => method).flatMap((item) => item.points)),
+    rows: states.find(({ rows }) => rows !== null)?.rows ?? null,
+    missing: states.reduce((sum, { total, outcomes, complete }) => sum + (complete ? 0 : total - outcomes.length), 0),
+    error: states.find(({ error }) => error !== null)?.error ?? null,
+  };
+}
+
+const NO_PLACE: SweepOutcome = { policy: "", metrics: null, problem: "" };
+
+/** Points that have both values, dearest last. */
+const byCost = (points: readonly ChartPoint[]): ChartPoint[] =>
+  points.filter(({ x, y }) => Number.isFinite(x) && x > 0 && Number.isFinite(y)).toSorted((a, b) => a.x - b.x);
