@@ -32,11 +32,11 @@ export class Answers {
 
   /** Runs a call whose C++ frames an out-of-memory exception may have left: the stack they took is given back. */
   guarded<T>(call: () => T, abandoned: () => void = () => {}): T {
-    const stack = this.#core.__stack_pointer.value as Pointer;
+    const stack = this.#core["__stack_pointer"].value as Pointer;
     try {
       return call();
     } catch (error) {
-      this.#core.__stack_pointer.value = stack;
+      this.#core["__stack_pointer"].value = stack;
       if (error instanceof NativeError && error.code === "E_WASM_MEMORY") abandoned();
       throw error;
     }
