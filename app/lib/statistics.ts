@@ -45,10 +45,12 @@ export function statisticRange({ id }: StatisticInfo, heads: HeadColumns): [numb
 export type SortOrder = "layer" | "ascending" | "descending";
 
 /** Row numbers of `heads` in the order asked for; ties and NaN keep layer order, NaN last. */
-export function sortHeads(heads: HeadColumns, id: HeadStatistic, order: SortOrder): Uint32Array {
-  const rows = Uint32Array.from({ length: heads.count }, (_, i) => i);
+export const sortHeads = (heads: HeadColumns, id: HeadStatistic, order: SortOrder): Uint32Array => sortRows(heads[id], order);
+
+/** The same by any values. */
+export function sortRows(values: ArrayLike<number>, order: SortOrder): Uint32Array {
+  const rows = Uint32Array.from({ length: values.length }, (_, i) => i);
   if (order === "layer") return rows;
-  const values = heads[id];
   const sign = order === "ascending" ? 1 : -1;
   const key = (row: number): number => {
     const value = values[row] as number;

@@ -20,7 +20,7 @@ export interface Policies {
 const NONE: Policies = { client: null, store: null, catalogue: { state: "loading", value: null, error: null } };
 const PoliciesContext = createContext<Policies>(NONE);
 
-const needed = (view: ViewState): boolean => view.policyPanel || view.drawer !== "closed" || view.policies.some((text) => text !== "");
+const needed = (view: ViewState): boolean => view.policyPanel || view.drawer !== "closed" || view.metric.startsWith("policy:") || view.policies.some((text) => text !== "");
 
 /** Runs the chosen policies on the chosen head while anything shows them. */
 export function PoliciesProvider({ capture, children }: { capture: Capture; children: ReactNode }) {

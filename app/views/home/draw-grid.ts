@@ -3,8 +3,8 @@ import { position, type ColourScale } from "../../marks/colour.ts";
 import { FIGURE_FONT, FIGURE_FONT_SIZE, type Palette } from "../../marks/palette.ts";
 import { rowOfHead, type Overview } from "../../lib/overview.ts";
 import { number } from "../../lib/format.ts";
-import { statisticRange, type StatisticInfo } from "../../lib/statistics.ts";
 import type { GridLayout } from "./grid-layout.ts";
+import type { HeadMetric } from "./head-metric.ts";
 import type { ThumbAtlas } from "./thumb-atlas.ts";
 
 export interface GridPicture {
@@ -13,7 +13,7 @@ export interface GridPicture {
   overview: Overview;
   /** Thumbnails, or null to colour whole cells by the metric. */
   atlas: ThumbAtlas | null;
-  metric: StatisticInfo;
+  metric: HeadMetric;
   colour: ColourScale;
 }
 
@@ -52,13 +52,19 @@ export function drawCells(context: CanvasRenderingContext2D, picture: GridPictur
   }
 }
 
-/** Colour of a head by the metric: linear over its range, in the map of the theme. */
-export function cellColour({ overview, metric, colour, palette }: Pick<GridPicture, "overview" | "metric" | "colour" | "palette">): (row: number) => string {
-  const [low, high] = statisticRange(metric, overview.statistics);
+/** Where a value lies on the colour map: most ink is most of it; where more is better, the worst head has most ink. */
+export const inkOf = ({ better, range: [low, high] }: Pick<HeadMetric, "better" | "range">, value: number): number => {
+  const t = position(value, { scale: "linear", low, high });
+  return better === "high" ? 1 - t : t;
+};
+
+/** Colour of a head by the metric: linear over its range, in the map of the theme; the ground where it has none (yet). */
+export function cellColour({ metric, colour, palette }: Pick<GridPicture, "metric" | "colour" | "palette">): (row: number) => string {
   const map = colourMap(colour.map, palette.name);
-  const values = overview.statistics[metric.id];
   return (row) => {
-    const [r, g, b] = map(position(values[row] as number, { scale: "linear", low, high }));
+    const value = metric.values[row] as number;
+    if (!Number.isFinite(value)) return palette.grid;
+    const [r, g, b] = map(inkOf(metric, value));
     return `rgb(${r},${g},${b})`;
   };
 }
@@ -69,7 +75,7 @@ export function rankText(picture: GridPicture): { name: string; value: string; x
   if (!layout.ranked) return [];
   return layout.cells.map(({ layer, head, x, y }) => {
     const row = rowOfHead(overview, layer, head);
-    return { name: `L${layer} H${head}`, value: row < 0 ? "" : number(overview.statistics[metric.id][row] as number), x, y: y + layout.cell + 12 };
+    return { name: `L${layer} H${head}`, value: row < 0 ? "" : number(metric.values[row] as number), x, y: y + layout.cell + 12 };
   });
 }
 

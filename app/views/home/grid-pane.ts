@@ -1,7 +1,6 @@
 import { usePane, type FigureSpec } from "../../figure/pane.ts";
 import { csvRow } from "../../lib/format.ts";
 import { rowOfHead } from "../../lib/overview.ts";
-import { STATISTICS, statisticRange } from "../../lib/statistics.ts";
 import { FIGURE_FONT, FIGURE_FONT_SIZE } from "../../marks/palette.ts";
 import { context2d } from "../../marks/pixels.ts";
 import { set, type Group } from "../../marks/attributes.ts";
@@ -49,12 +48,12 @@ export function gridFigure(picture: GridPicture): FigureSpec {
 }
 
 /** What the colours mean, with the ends of the range. */
-function drawLegend(root: Group, { palette, atlas, metric, colour, overview }: GridPicture): void {
-  const [low, high] = atlas === null ? statisticRange(metric, overview.statistics) : [colour.low, colour.high];
+function drawLegend(root: Group, { palette, atlas, metric, colour }: GridPicture): void {
+  const [low, high] = atlas === null ? metric.range : [colour.low, colour.high];
   const font = { "font-family": FIGURE_FONT, "font-size": FIGURE_FONT_SIZE, fill: palette.secondary, y: 9 };
-  const step = RAMP.width / RAMP.steps;
+  const step = RAMP.width / RAMP.steps, flip = atlas === null && metric.better === "high";
   for (let i = 0; i < RAMP.steps; i++) {
-    set(root.append("rect"), { x: i * step, y: 0, width: step + 0.5, height: RAMP.height, fill: cssColour(i / (RAMP.steps - 1), colour.map, palette.name) });
+    set(root.append("rect"), { x: i * step, y: 0, width: step + 0.5, height: RAMP.height, fill: cssColour(flip ? 1 - i / (RAMP.steps - 1) : i / (RAMP.steps - 1), colour.map, palette.name) });
   }
   const name = atlas === null ? `${metric.label.toLowerCase()}${metric.unit === "" ? "" : `, ${metric.unit}`}` : `attention probability, ${atlas.pooling}, prompt rows, ${colour.scale}`;
   set(root.append("text"), { x: RAMP.width + 8, ...font }).text(`${low === 0 ? "0" : shortNumber(low)} to ${shortNumber(high)}   ${name}`);
@@ -79,8 +78,8 @@ export function gridCsv(picture: GridPicture): string {
   const { statistics, thumbs } = overview;
   const order = layout.cells.map(({ layer, head }) => ({ layer, head, row: rowOfHead(overview, layer, head) })).filter(({ row }) => row >= 0);
   if (atlas === null || thumbs === null) {
-    return csvRow(["layer", "head", "kv_head", unitName(metric.id)])
-      + order.map(({ layer, head, row }) => csvRow([layer, head, statistics.kv_head[row] as number, statistics[metric.id][row] as number])).join("");
+    return csvRow(["layer", "head", "kv_head", unitName(metric)])
+      + order.map(({ layer, head, row }) => csvRow([layer, head, statistics.kv_head[row] as number, metric.values[row] as number])).join("");
   }
   const { edge } = thumbs;
   const parts = [csvRow(["layer", "head", "query_begin_token", "key_begin_token", "cell_tokens", "mean_p", "max_p"])];
@@ -96,7 +95,8 @@ export function gridCsv(picture: GridPicture): string {
 }
 
 /** Column name with its unit: entropy_nats, sink_mass, coverage_95_keys. */
-export function unitName(id: string): string {
-  const unit = id.startsWith("coverage_") ? "keys" : (STATISTICS.find((item) => item.id === id)?.unit ?? "");
+export function unitName({ id: name, unit: given }: { id: string; unit: string }): string {
+  const id = name.replace("policy:", "");
+  const unit = id.startsWith("coverage_") ? "keys" : id.includes("bytes") || id.includes("tokens") || id.includes("keys") ? "" : given;
   return unit === "" ? id : `${id}_${unit}`;
 }

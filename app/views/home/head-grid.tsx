@@ -1,12 +1,13 @@
 import { useEffect, useLayoutEffect, useMemo, useRef, useState, type KeyboardEvent, type MouseEvent } from "react";
 import { number } from "../../lib/format.ts";
 import { rowOfHead, thumbSide, type Overview } from "../../lib/overview.ts";
-import { sortHeads, statistic } from "../../lib/statistics.ts";
+import { sortRows } from "../../lib/statistics.ts";
 import { context2d } from "../../marks/pixels.ts";
 import { usePalette } from "../../marks/theme.ts";
 import { useHover, useHoverStore } from "../../state/hover.ts";
 import { useStore, useView } from "../../state/store.ts";
 import { drawGrid, type GridPicture } from "./draw-grid.ts";
+import { useHeadMetric } from "./head-metric.ts";
 import { cellAt, kvHeadOf, layoutGrid, neighbour, type GridCell, type GridLayout } from "./grid-layout.ts";
 import { buildAtlas } from "./thumb-atlas.ts";
 
@@ -27,13 +28,13 @@ export function useGridPicture({ overview, width, height, largest, smallest }: H
   const palette = usePalette();
   const colour = useView((view) => view.colour);
   const pooling = useView((view) => (view.pooling === "max" ? "max" : "mean"));
-  const metric = statistic(useView((view) => view.metric));
+  const metric = useHeadMetric(overview);
   const sort = useView((view) => view.sort);
   const thumbs = useView((view) => view.gridView !== "metric") ? overview.thumbs : null;
   const layout = useMemo(() => {
     const { statistics, layers, heads, kvHeads } = overview;
     const ranked = sort === "layer" ? null
-      : sortHeads(statistics, metric.id, sort).map((row) => (statistics.layer[row] as number) * heads + (statistics.head[row] as number));
+      : sortRows(metric.values, sort).map((row) => (statistics.layer[row] as number) * heads + (statistics.head[row] as number));
     return layoutGrid({ layers, heads, kvHeads, width, ...(height === undefined ? {} : { height }), ranked, largest, smallest, thumbSide: thumbSide(overview, 0) || 1 });
   }, [overview, sort, metric, width, height, largest, smallest]);
   // A thumbnail below this size tells less than one colour does.
@@ -126,7 +127,7 @@ function findCell(layout: GridLayout, layer: number, head: number): GridCell | n
 
 function spoken({ overview, metric }: GridPicture, { layer, head }: GridCell): string {
   const row = rowOfHead(overview, layer, head);
-  const value = row < 0 ? "not captured" : `${metric.label} ${number(overview.statistics[metric.id][row] as number)} ${metric.unit}`;
+  const value = row < 0 ? "not captured" : `${metric.label} ${number(metric.values[row] as number)} ${metric.unit}`;
   return `Layer ${layer}, head ${head}, kv head ${kvHeadOf(head, overview.heads, overview.kvHeads)}: ${value}`;
 }
 

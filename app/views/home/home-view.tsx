@@ -7,6 +7,7 @@ import { Segmented } from "../shell/segmented.tsx";
 import { ColourLegend } from "./colour-legend.tsx";
 import { MetricSelect, PoolingControl, SortControl } from "./grid-controls.tsx";
 import { useGridPane } from "./grid-pane.ts";
+import { GridStatus } from "./grid-status.tsx";
 import { HeadGrid, useGridPicture } from "./head-grid.tsx";
 import { HeadInspector } from "./head-inspector.tsx";
 import { StatisticsTable } from "./statistics-table.tsx";
@@ -33,6 +34,7 @@ export function HomeView({ capture, overview }: { capture: Capture; overview: Ov
           <MetricSelect />
           <SortControl />
           {gridView === "thumbs" && <PoolingControl />}
+          <GridStatus />
           <ColourLegend overview={overview} />
         </div>
         {gridView === "table"

@@ -1,12 +1,14 @@
 import { useMemo, useRef, useState, type KeyboardEvent } from "react";
 import { number } from "../../lib/format.ts";
 import type { Overview } from "../../lib/overview.ts";
-import { STATISTICS, sortHeads, statistic, type StatisticInfo } from "../../lib/statistics.ts";
+import { STATISTICS, sortRows } from "../../lib/statistics.ts";
 import { useSize } from "../../lib/use-size.ts";
 import { usePalette } from "../../marks/theme.ts";
 import { useHoverStore } from "../../state/hover.ts";
 import { useStore, useView } from "../../state/store.ts";
 import { cellColour } from "./draw-grid.ts";
+import { statisticMetric, useHeadMetric, useTableMetrics, type HeadMetric } from "./head-metric.ts";
+import { useActiveGrid } from "../../policies/use-model-grid.ts";
 import { useTablePane } from "./table-pane.ts";
 
 const ROW = 22;
@@ -21,19 +23,22 @@ export function StatisticsTable({ overview, onOpen }: { overview: Overview; onOp
   const area = useRef<HTMLDivElement>(null);
   const size = useSize(area);
   const [top, setTop] = useState(0);
-  const metric = statistic(useView((view) => view.metric));
+  const metric = useHeadMetric(overview);
+  const more = useTableMetrics(overview);
+  const { request } = useActiveGrid();
+  const columns = useMemo(() => [...STATISTICS.map((item) => statisticMetric(item, overview)), ...more], [overview, more]);
   const sort = useView((view) => view.sort);
   const colour = useView((view) => view.colour);
   const layer = useView((view) => view.layer);
   const head = useView((view) => view.head);
   const { statistics } = overview;
-  const order = useMemo(() => sortHeads(statistics, metric.id, sort), [statistics, metric, sort]);
-  const tint = useMemo(() => cellColour({ overview, metric, colour, palette }), [overview, metric, colour, palette]);
-  useTablePane(overview, order);
+  const order = useMemo(() => sortRows(metric.values, sort), [metric, sort]);
+  const tint = useMemo(() => cellColour({ metric, colour, palette }), [metric, colour, palette]);
+  useTablePane(overview, order, more, more.length === 0 ? "" : request?.policy ?? "");
 
   const first = Math.max(0, Math.floor(top / ROW) - SPARE);
   const last = Math.min(order.length, Math.ceil((top + (size?.height ?? 600)) / ROW) + SPARE);
-  const sortBy = (item: StatisticInfo): void =>
+  const sortBy = (item: HeadMetric): void =>
     store.set((view) => ({ metric: item.id, sort: view.metric !== item.id || view.sort === "layer" ? "descending" : view.sort === "descending" ? "ascending" : "layer" }));
   const onKeyDown = (event: KeyboardEvent): void => {
     if (event.target !== event.currentTarget) return;
@@ -54,7 +59,7 @@ export function StatisticsTable({ overview, onOpen }: { overview: Overview; onOp
         <thead>
           <tr>
             <th className="num">Layer</th><th className="num">Head</th><th className="num">kv</th>
-            {STATISTICS.map((item) => (
+            {columns.map((item) => (
               <th key={item.id} className="num" aria-sort={item.id !== metric.id || sort === "layer" ? "none" : sort}>
                 <button type="button" className="plain" title={item.doc} onClick={() => sortBy(item)}>
                   {item.short}{item.unit === "" ? "" : `, ${item.unit}`}
@@ -75,10 +80,10 @@ export function StatisticsTable({ overview, onOpen }: { overview: Overview; onOp
                 onClick={() => store.set({ layer: rowLayer, head: rowHead })} onDoubleClick={onOpen}
               >
                 <td className="num">{rowLayer}</td><td className="num">{rowHead}</td><td className="num">{statistics.kv_head[row]}</td>
-                {STATISTICS.map((item) => (
+                {columns.map((item) => (
                   <td key={item.id} className="num">
                     {item.id === metric.id && <span className="swatch" style={{ background: tint(row) }} />}
-                    {number(statistics[item.id][row] as number)}
+                    {number(item.values[row] as number)}
                   </td>
                 ))}
               </tr>

@@ -2,6 +2,7 @@ import type { Capture } from "../../../data/reader/capture-types.ts";
 import type { CaptureSession } from "../../lib/capture-session.ts";
 import { useOverview } from "../../lib/overview.ts";
 import { PoliciesProvider } from "../../policies/context.tsx";
+import { GridRunner } from "../../policies/use-model-grid.ts";
 import { useAsync } from "../../lib/use-async.ts";
 import { useView } from "../../state/store.ts";
 import { HomeView } from "../home/home-view.tsx";
@@ -39,6 +40,7 @@ function Opened({ capture }: { capture: Capture }) {
   if (overview.state !== "loading" && overview.value === null) return <NothingFinished running={capture.manifest.status === "running"} />;
   return (
     <PoliciesProvider capture={capture}>
+      <GridRunner />
       <main className="page">
         <ErrorBoundary key={page}>
           {page === "home" ? overview.value !== null && <HomeView capture={capture} overview={overview.value} /> : (
