@@ -1,9 +1,10 @@
 import type { Capture } from "../../data/reader/capture-types.ts";
-import { AttnscopeError } from "../../data/errors.ts";
 import type { CoreEngine, PolicyCatalogue, PolicyDescriptor, ReplaySchedule } from "../../native/engine.ts";
+import { headRows, vectorsProblem } from "../../replay/head-rows.ts";
+import { defaultContext, type RowChoice } from "../../replay/rows.ts";
+import { readSequence, type SequenceFacts } from "../../replay/sequence.ts";
 import type { ReplayProgress, ReplayRequest, RowsUsed } from "../policies/protocol.ts";
-import { chooseRows, defaultContext, type RowChoice } from "./policy-rows.ts";
-import { loadSession, storedPositions, vectorsProblem, type HeadSession, type SequenceFacts } from "./policy-session.ts";
+import { loadSession, type HeadSession } from "./policy-session.ts";
 import { SessionCache } from "./policy-sessions.ts";
 import type { Turns } from "./policy-turns.ts";
 
@@ -30,7 +31,7 @@ export class PolicyHeads {
 
   /** Token classes, needles and phases; read once. */
   facts(signal?: AbortSignal): Promise<SequenceFacts> {
-    this.sequence ??= readFacts(this.options.capture, this.catalogue.tokenClasses, signal).catch((error: unknown) => {
+    this.sequence ??= readSequence(this.options.capture, this.catalogue.tokenClasses, signal).catch((error: unknown) => {
       this.sequence = null;
       throw error;
     });
@@ -53,7 +54,7 @@ export class PolicyHeads {
     if (problem !== null) throw problem;
     const { id, text } = engine.parsePolicy(wanted.policy);
     const family = this.family(id);
-    const { choice, context } = await this.choose(family, wanted, signal);
+    const { choice, context } = await headRows(capture, { layer, head, family, rows: wanted.rows, context: wanted.context ?? await this.context() }, signal);
     const schedule: ReplaySchedule = { context, chunk: family === "retention" ? wanted.chunk : 0, firstChunk: 0 };
     const key = `${layer}.${head}.${wanted.rows}.${family === "prefill" ? "prompt" : context}`;
     const heard = this.listeners.get(key) ?? new Set();
@@ -67,20 +68,6 @@ export class PolicyHeads {
     }
   }
 
-  /** Rows of a head for a family, and the context they follow from. */
-  private async choose(family: PolicyDescriptor["family"], { layer, head, rows, context }: Wanted, signal: AbortSignal): Promise<{ choice: RowChoice; context: number }> {
-    const { capture } = this.options;
-    const stored = await storedPositions(capture, layer, head, signal);
-    const from = Math.min(context ?? await this.context(), capture.totalTokens);
-    const choice = chooseRows(family, rows, { stored, promptTokens: capture.promptTokens, totalTokens: capture.totalTokens, context: from });
-    if (choice.rows.length === 0) {
-      throw new AttnscopeError("E_POLICY_ROWS", family === "prefill"
-        ? `No prompt query of layer ${layer}, head ${head} is stored, so nothing can be replayed on it; capture again with --level replay.`
-        : `No stored query lies at or after token ${from}, where ${family} policies start to act; choose a smaller context.`);
-    }
-    return { choice, context: from };
-  }
-
   private async load(key: string, layer: number, head: number, choice: RowChoice, signal: AbortSignal, priority: number | undefined): Promise<HeadSession> {
     const { capture, engine, turns } = this.options;
     const progress = (part: ReplayProgress): void => { for (const tell of this.listeners.get(key) ?? []) tell(part); };
@@ -89,15 +76,4 @@ export class PolicyHeads {
   }
 
   get bytes(): number { return this.cache.bytes; }
-}
-
-async function readFacts(capture: Capture, classes: readonly string[], signal?: AbortSignal): Promise<SequenceFacts> {
-  const [tokens, needles] = await Promise.all([capture.tokens(signal), capture.needles(signal)]);
-  const other = Math.max(0, classes.indexOf("other"));
-  const index = new Map(classes.map((name, i) => [name, i]));
-  return {
-    classes: Uint8Array.from(tokens.class, (name) => index.get(name) ?? other),
-    needles: Uint32Array.from(needles.flatMap(({ token_begin, token_end }) => [token_begin, token_end])),
-    phase: tokens.phase,
-  };
 }

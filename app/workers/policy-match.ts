@@ -1,16 +1,10 @@
 import type { CoreEngine, PolicyDescriptor, PolicyParameter } from "../../native/engine.ts";
+import { BUDGETS } from "../../replay/budgets.ts";
 import type { MatchAnswer, MatchRequest, MatchResult } from "../policies/protocol.ts";
 import { sliderValue } from "../policies/scale.ts";
 import { fitValue, readPolicy, writePolicy } from "../policies/text.ts";
 import type { Lease, PolicyHeads } from "./policy-heads.ts";
 import { PRIORITY, type Turns } from "./policy-turns.ts";
-
-/** What "equal" means in a family: always what was really kept, never a nominal ratio. */
-export const BUDGETS: Readonly<Record<PolicyDescriptor["family"], { metric: string; words: string; of(value: number): number }>> = {
-  prefill: { metric: "kernel_sparsity", words: "kernel cells", of: (value) => 1 - value },
-  retention: { metric: "kv_bytes", words: "resident KV bytes", of: (value) => value },
-  retrieval: { metric: "step_bytes", words: "bytes read per step", of: (value) => value },
-};
 
 /** Two budgets this close are equal; a 64-token block of a 16K budget. */
 const CLOSE = 0.004;

@@ -5,7 +5,7 @@ import { fairnessLabels } from "../../../app/policies/labels.ts";
 import { MetricTable, RESULT_GROUPS } from "../../../app/policies/results.ts";
 import { fitValue, readPolicy, writePolicy } from "../../../app/policies/text.ts";
 import { VIEW_SCHEMA } from "../../../app/state/schema.ts";
-import { BUDGETS } from "../../../app/workers/policy-match.ts";
+import { BUDGETS } from "../../../replay/budgets.ts";
 import { loadWasmEngine } from "../../../native/bind/wasm/loader.ts";
 import type { CoreEngine, PolicyCatalogue } from "../../../native/engine.ts";
 

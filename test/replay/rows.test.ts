@@ -1,6 +1,6 @@
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { chooseRows, defaultContext, EARLIER_ROWS, LAST_ROWS, LATER_ROWS, STRIP_BYTES, stratified } from "../../../app/workers/policy-rows.ts";
+import { chooseRows, defaultContext, EARLIER_ROWS, LAST_ROWS, LATER_ROWS, STRIP_BYTES, stratified } from "../../replay/rows.ts";
 
 const every = (count: number): Uint32Array => Uint32Array.from({ length: count }, (_, i) => i);
 const isAscending = (rows: Uint32Array): boolean => rows.every((row, i) => i === 0 || row > (rows[i - 1] as number));
