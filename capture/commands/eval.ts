@@ -103,7 +103,7 @@ function report(flags: EvalFlags, out: string | undefined, { status, summary, he
   }
   for (const { capture, points } of summary) {
     const of = points[0]?.heads ?? 0;
-    printLine(`${capture}: means over ${formatCount(of)} ${of === 1 ? "head" : "heads"}, teacher-forced${points.some(({ recallSd }) => recallSd !== null) ? `; ± standard deviation over ${flags.seeds} seeds` : ""}`);
+    printLine(`${capture}: ${formatCount(of)} ${of === 1 ? "head" : "heads"}, teacher-forced; means over the heads that a policy acts on${points.some(({ recallSd }) => recallSd !== null) ? `; ± standard deviation over ${flags.seeds} seeds` : ""}`);
     printLine(`${formatSummary(points)}\n`);
   }
   printLine(`${status === "partial" ? "stopped; " : ""}${formatCount(heads)} heads in ${formatSeconds(seconds)} (${rate.toFixed(2)} heads/s)${out === undefined ? "; nothing written (--out FOLDER keeps the results)" : `, results in ${flags.out}${status === "partial" ? "; --resume goes on" : ""}`}`);

@@ -22,18 +22,18 @@ interface RowGroup { rows: RowChoice; schedules: ReplaySchedule[]; points: numbe
 /** A head whose vectors are in the engine; the strip of its first rows may still be on its way. */
 export interface LoadedHead { replay: NodeHeadReplay; groups: RowGroup[]; ready: Promise<void>; free(): Promise<void> }
 
-export async function loadPoints(engine: NodeEngine, opened: OpenedCapture, address: HeadAddress, points: readonly Point[], choice: ReplayChoice): Promise<LoadedHead> {
+export async function loadPoints(engine: NodeEngine, opened: OpenedCapture, { layer, head }: HeadAddress, points: readonly Point[], choice: ReplayChoice): Promise<LoadedHead> {
   const groups: RowGroup[] = [];
   for (const prompt of [true, false]) {
     const members = points.flatMap(({ descriptor }, i) => ((descriptor.family === "prefill") === prompt ? [i] : []));
     if (members.length === 0) continue;
     const { choice: rows, context } = await headRows(opened.capture, {
-      ...address, family: prompt ? "prefill" : "retention", rows: choice.rows, context: choice.context ?? opened.context,
+      layer, head, family: prompt ? "prefill" : "retention", rows: choice.rows, context: choice.context ?? opened.context,
     });
     const schedules = members.map((i): ReplaySchedule => ({ context, chunk: points[i]?.descriptor.family === "retention" ? choice.chunk : 0, firstChunk: 0 }));
     groups.push({ rows, schedules, points: members });
   }
-  const replay = await loadHead({ capture: opened.capture, engine, ...address, facts: opened.facts, rows: groups.map(({ rows }) => rows.rows) });
+  const replay = await loadHead({ capture: opened.capture, engine, layer, head, facts: opened.facts, rows: groups.map(({ rows }) => rows.rows) });
   const ready = setRows(replay, groups[0]);
   // Awaited later; a failure until then is no unhandled one.
   ready.catch(() => undefined);

@@ -95,8 +95,8 @@ const root = (value: number | null): number | null => (value === null ? null : M
 
 /** Terminal table of a capture's points. */
 export function formatSummary(summary: readonly PointSummary[]): string {
-  return formatTable(["policy", "recall", "worst head", "error", "kept", "cost"], summary.map((point) => [
-    point.policy, withSpread(point.recall, point.recallSd), point.worst === null ? "-" : `${point.worst.layer}.${point.worst.head} ${number(point.worst.recall)}`,
+  return formatTable(["policy", "heads", "recall", "worst head", "error", "kept", "cost"], summary.map((point) => [
+    point.policy, String(point.acted), withSpread(point.recall, point.recallSd), point.worst === null || point.keepsEverything ? "-" : `${point.worst.layer}.${point.worst.head} ${number(point.worst.recall)}`,
     withSpread(point.error, point.errorSd), point.keepsEverything ? "everything" : percent(point.keptShare), costText(point),
   ]));
 }
@@ -108,6 +108,7 @@ function costText({ family, cost, costShare }: PointSummary): string {
   return `${formatBytes(cost)}/step`;
 }
 
-export const number = (value: number | null): string => (value === null || Number.isNaN(value) ? "-" : value.toFixed(3));
+/** Three decimals, and no "-0.000". */
+export const number = (value: number | null): string => (value === null || Number.isNaN(value) ? "-" : (Math.abs(value) < 5e-4 ? 0 : value).toFixed(3));
 export const percent = (share: number | null): string => (share === null || Number.isNaN(share) ? "-" : `${(100 * share).toFixed(1)} %`);
 const withSpread = (value: number | null, sd: number | null): string => (value !== null && sd !== null ? `${number(value)} ± ${number(sd)}` : number(value));

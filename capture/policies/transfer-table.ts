@@ -30,7 +30,7 @@ export const TRANSFER_COLUMNS: readonly ResultColumn[] = [
   ...judged("indices", "A's indices on B"), number("recall_loss", "share of 1", "sampled", "own_recall - indices_recall."),
   number("dropped_columns", "tokens", "exact", "Columns of A past B's end."), number("dropped_distances", "tokens", "exact", "Distances of A longer than B."),
   number("dropped_blocks", "64 x 64 blocks", "exact", "Blocks of A in rows past B's end."), number("dense_row_blocks", "row blocks", "exact", "Row blocks of B past the end of A's lists, computed dense."),
-  ...fallback("indices_fallback", "the recall of the last 64 prompt rows under A's indices"),
+  ...fallback("indices_fallback", "the recall of the last 64 prompt rows under A's indices; NaN (dense) where A's lists end before them"),
   text("configuration", "Cheapest configuration that reaches the target on A; empty: none."), ...judged("configuration_a", "that configuration on A"), ...judged("configuration_b", "that configuration on B"),
 ];
 

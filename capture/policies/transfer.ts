@@ -78,7 +78,9 @@ function prefillParts(run: TransferRun, head: LoadedHead, own: PointResult, ownB
   if (indices === null || !hasIndices(indices)) return { ownFallback, indices: null };
   const moved = runIndices(head.replay, run.policy.policy, indices, options, promptTokens);
   const judged = judge(moved.metrics);
-  return { ownFallback, indices: { ...judged, loss: indexLoss(indices, promptTokens), fallback: rule(moved.stripRecall, judged) } };
+  const loss = indexLoss(indices, promptTokens);
+  // Where A's lists end early, B's last rows are dense and say nothing of the sparse ones before them.
+  return { ownFallback, indices: { ...judged, loss, fallback: rule(loss.denseRowBlocks > 0 ? Number.NaN : moved.stripRecall, judged) } };
 }
 
 function planOf(head: LoadedHead, { policy, descriptor }: Point, { schedule }: PointResult): PlanIndices | null {
