@@ -2,8 +2,12 @@
 import { Command, CommanderError } from "commander";
 import { addCapture } from "./commands/capture.ts";
 import { addDoctor } from "./commands/doctor.ts";
+import { addEval } from "./commands/eval.ts";
 import { addInspect } from "./commands/inspect.ts";
 import { addPlan } from "./commands/plan.ts";
+import { addRun } from "./commands/run.ts";
+import { addTransfer } from "./commands/transfer.ts";
+import { addTasks } from "./commands/tasks.ts";
 import { addView } from "./commands/view.ts";
 import { describeFailure } from "./lib/failure.ts";
 import { printJson } from "./lib/output.ts";
@@ -19,6 +23,10 @@ const program = new Command("attnscope")
 addCapture(program);
 addPlan(program);
 addInspect(program);
+addEval(program);
+addTransfer(program);
+addRun(program);
+addTasks(program);
 addView(program);
 addDoctor(program);
 for (const command of program.commands) command.exitOverride().copyInheritedSettings(program);
