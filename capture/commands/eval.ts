@@ -47,6 +47,7 @@ async function evaluate(paths: readonly string[], out: string | undefined, flags
   const engine = await requireEngine();
   const catalogue = engine.describePolicies();
   const parts: EvalPart[] = [];
+  const finished = new Set<string>();
   let unlock: (() => void) | undefined, journal: Journal | undefined;
   try {
     for (const path of paths) {
@@ -58,10 +59,12 @@ async function evaluate(paths: readonly string[], out: string | undefined, flags
     }
     const settings = { rows: flags.rows, context: flags.context ?? null, chunk: flags.chunk, seeds: flags.seeds };
     const summaries = parts.map(({ points }) => new Summary(catalogue, points));
-    const finished = new Set<string>();
+    let headSeconds = 0;
     const keep = (record: HeadRecord): void => {
       // A line that was written twice counts once.
-      if (!finished.has(headKey(record))) summaries[record.capture]?.add(record);
+      if (finished.has(headKey(record))) return;
+      summaries[record.capture]?.add(record);
+      headSeconds += record.seconds;
       finished.add(headKey(record));
     };
     if (out !== undefined) {
@@ -81,13 +84,15 @@ async function evaluate(paths: readonly string[], out: string | undefined, flags
     const status = result.outcome === "complete" ? "complete" : "partial";
     const summary = parts.map(({ opened }, i) => ({ capture: opened.capture.manifest.prompt.name, hash: opened.hash, points: summaries[i]!.result() }));
     if (out !== undefined && finished.size > 0) {
-      await writeResults(out, engine, catalogue, parts, { status, seconds: result.seconds, threads, settings, summary });
+      await writeResults(out, engine, catalogue, parts, { status, seconds: headSeconds, threads, settings, summary });
       if (status === "complete") journal?.remove();
     }
     report(flags, out, { status, summary, heads: result.heads, seconds: result.seconds });
     if (status === "partial") process.exitCode = EXIT_INTERRUPTED;
   } finally {
     journal?.close();
+    // Nothing to go on with: the folder is left as it was found.
+    if (finished.size === 0) journal?.remove();
     unlock?.();
     for (const { opened } of parts) await opened.close();
   }
@@ -96,7 +101,7 @@ async function evaluate(paths: readonly string[], out: string | undefined, flags
 interface Report { status: "complete" | "partial"; summary: { capture: string; hash: string; points: ReturnType<Summary["result"]> }[]; heads: number; seconds: number }
 
 function report(flags: EvalFlags, out: string | undefined, { status, summary, heads, seconds }: Report): void {
-  const rate = heads / seconds;
+  const rate = heads === 0 ? 0 : heads / seconds;
   if (flags.json) {
     printJson({ event: "result", out: out ?? null, status, kind: "teacher-forced", heads, seconds, headsPerSecond: rate, captures: summary });
     return;

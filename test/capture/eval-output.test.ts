@@ -1,4 +1,5 @@
-import { appendFile, mkdir, readdir, readFile, writeFile } from "node:fs/promises";
+import { existsSync } from "node:fs";
+import { appendFile, mkdir, readdir, readFile, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { tableFromIPC } from "apache-arrow";
 import { describe, expect, test } from "vitest";
@@ -42,6 +43,12 @@ describe("journal", () => {
     resumed.close();
     expect(seen).toEqual([0]);
     expect((await all(folder)).map(({ head }) => head)).toEqual([0, 2]);
+  });
+
+  test.skipIf(!existsSync("/dev/full"))("a full disk is said with what goes on from there", async () => {
+    const folder = await temporaryFolder();
+    await symlink("/dev/full", join(folder, "heads.jsonl"));
+    expect(() => Journal.create(folder, header)).toThrow(expect.objectContaining({ code: "E_DISK_FULL", message: expect.stringMatching(/kept, free some space and go on with --resume/) as string }));
   });
 
   test("a journal without a whole first line names no run", async () => {

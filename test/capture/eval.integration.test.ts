@@ -63,7 +63,7 @@ describe("a synthetic capture under a grid and two families", () => {
       expect(of("random:tokens=120").seeds).toBe(3);
       expect(of("random:tokens=120").recall_mean_sd).toBeGreaterThan(0);
       // Prefill policies are judged by prompt rows, the others from the context on: 8 tokens of question, 8 decoded.
-      expect([of("dense").rows, of("random:tokens=120").rows, of("random:tokens=120").context]).toEqual(["last 64 of the prompt, 136 earlier", "all 16 rows from token 192 on", 192]);
+      expect([of("dense").rows, of("random:tokens=120").rows, of("random:tokens=120").context]).toEqual(["all 200 rows of the prompt", "all 16 rows from token 192 on", 192]);
     }
   });
 
@@ -163,6 +163,12 @@ describe("refusals", () => {
     ["E_NOT_A_CAPTURE", "manifest", ["data"]],
   ])("%s: %s", async (code, words, args) => {
     expect(await refusal(...args)).toEqual(says(code, words));
+  });
+
+  test("a run that fails before its first head leaves no folder behind", async () => {
+    const out = await newOut();
+    expect(await refusal(DEMO, "--policy", "streaming-llm", "--context", "998", "--out", out)).toEqual(says("E_POLICY_ROWS", "smaller context"));
+    expect(existsSync(out)).toBe(false);
   });
 
   test("a folder that holds something else stays as it is", async () => {

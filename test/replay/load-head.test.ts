@@ -96,7 +96,7 @@ test("many queries: those that are evaluated and the last 512 of the prompt", as
   await loadHead({ capture, engine, layer: 0, head: 0, facts, rows: [Uint32Array.of(7, 4700), Uint32Array.of(4095, 4096)] });
   expect(engine.asked?.positions).toEqual([7, 4095, 4096, ...positions(tokens - 512, tokens)]);
   expect(engine.asked?.lse).toEqual(engine.asked?.positions);
-  expect([...(engine.asked!.data as Float32Array).slice(0, 4)]).toEqual([14, 15, 8190, 8191]);
+  expect((engine.asked!.data as Float32Array).slice(0, 4)).toEqual(Float32Array.of(14, 15, 8190, 8191));
 });
 
 test("a head whose vectors are not there is refused and freed", async () => {
