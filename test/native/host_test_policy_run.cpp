@@ -171,11 +171,10 @@ Result<HeadTrace> replay_layer0(const PolicyRunPlan& plan, const Vectors& vector
   }
   std::vector<QueryRows> queries;
   for (std::uint32_t h = 0; h < model.heads; ++h) queries.push_back({positions, {vectors.q[h].data(), tokens, dim, dim}});
-  Memo memo;
   LayerInput input;
   input.layers = model.layers, input.heads = model.heads, input.kv_heads = model.kv_heads, input.head_dim = model.head_dim;
   input.tokens = static_cast<std::uint32_t>(tokens), input.prompt_tokens = context, input.scale = model.attention_scale;
-  input.keys = keys, input.values = values, input.queries = queries, input.memo = &memo;
+  input.keys = keys, input.values = values, input.queries = queries;
   Schedule schedule = plan.schedule;
   schedule.context = context;
   return replay(plan.policies[0], input, head, rows, schedule, static_cast<double>(size_of(plan.base.vectors)));
