@@ -23,7 +23,10 @@ const LEGEND_LINE = 16;
 /** Mean width of a letter of the figure font at its size; enough to keep legend entries apart. */
 const LETTER = 5.9;
 
-export interface PanelPlace { left: number; width: number; top: number; bottom: number; x: ChartScale; y: ChartScale; legend: readonly { x: number; y: number; series: Series }[] }
+export interface PanelPlace { left: number; width: number; top: number; bottom: number; x: ChartScale; y: ChartScale; legend: readonly LegendEntry[] }
+/** Without a series: the front. */
+interface LegendEntry { x: number; y: number; series: Series | null }
+const FRONT_LABEL = "front of the policies";
 
 const FAMILY_TITLE = { prefill: "Prefill", retention: "Retention", retrieval: "Retrieval" } as const;
 export const familyTitle = (panel: Pick<Panel, "family">): string => FAMILY_TITLE[panel.family];
@@ -33,10 +36,10 @@ export function placePanels({ panels, width, height }: Pick<TradeoffPicture, "pa
   const each = width / Math.max(1, panels.length);
   return panels.map((panel, i) => {
     const left = i * each + MARGIN.left, inner = Math.max(40, each - MARGIN.left - MARGIN.right);
-    const legend: { x: number; y: number; series: Series }[] = [];
+    const legend: LegendEntry[] = [];
     let at = 0, line = 0;
-    for (const series of panel.series) {
-      const needs = 22 + series.label.length * LETTER + 12;
+    for (const series of [...panel.series, ...(panel.front.length > 0 ? [null] : [])]) {
+      const needs = 22 + (series?.label ?? FRONT_LABEL).length * LETTER + 12;
       if (at > 0 && at + needs > inner + MARGIN.left) { at = 0; line++; }
       legend.push({ x: left - 36 + at, y: 12 + line * LEGEND_LINE, series });
       at += needs;
@@ -128,10 +131,11 @@ function drawLegend(g: SVGGElement, { legend }: PanelPlace, palette: Palette, ac
     return made;
   });
   entries.attr("transform", (entry) => `translate(${round(entry.x)},${entry.y})`);
-  entries.select("line").attr("x2", 16).attr("y1", -4).attr("y2", -4).attr("stroke", ({ series }) => seriesColour(palette, series))
-    .attr("stroke-width", ({ series }) => (series.index === active ? 2 : 1.25)).attr("stroke-dasharray", ({ series }) => DASH[series.kind]);
-  entries.select("text").attr("x", 21).attr("fill", ({ series }) => (series.index === active ? palette.text : palette.secondary))
-    .attr("font-weight", ({ series }) => (series.index === active ? 600 : 400)).text(({ series }) => series.label);
+  entries.select("line").attr("x2", 16).attr("y1", -4).attr("y2", -4).attr("stroke", ({ series }) => (series === null ? palette.axis : seriesColour(palette, series)))
+    .attr("stroke-width", ({ series }) => (series === null ? 5 : series.index === active ? 2 : 1.25)).attr("stroke-opacity", ({ series }) => (series === null ? 0.28 : 1))
+    .attr("stroke-dasharray", ({ series }) => (series === null ? "none" : DASH[series.kind]));
+  entries.select("text").attr("x", 21).attr("fill", ({ series }) => (series?.index === active ? palette.text : palette.secondary))
+    .attr("font-weight", ({ series }) => (series?.index === active ? 600 : 400)).text(({ series }) => series?.label ?? FRONT_LABEL);
 }
 
 export interface NearPoint { panel: Panel; series: Series; point: ChartPoint }

@@ -8,6 +8,8 @@ type Family = PolicyDescriptor["family"];
 export interface Measure {
   metric: string;
   title: string;
+  /** The same where room is short. */
+  short: string;
   /** Column of a CSV, with its unit. */
   column: string;
   style: Style;
@@ -20,23 +22,23 @@ export interface Measure {
 const plain = { complement: false, error: "" } as const;
 const COST: Readonly<Record<Family, Readonly<Record<ViewState["chartCost"], Measure>>>> = {
   prefill: {
-    bytes: { ...plain, metric: "kernel_sparsity", complement: true, title: "kernel work, share of causal cells", column: "kernel_work_share", style: "percent" },
-    keys: { ...plain, metric: "kept_share", title: "keys a row, share of those visible", column: "keys_a_row_share", style: "percent" },
+    bytes: { ...plain, metric: "kernel_sparsity", complement: true, title: "kernel work, share of causal cells", short: "kernel work", column: "kernel_work_share", style: "percent" },
+    keys: { ...plain, metric: "kept_share", title: "keys a row, share of those visible", short: "keys a row", column: "keys_a_row_share", style: "percent" },
   },
   retention: {
-    bytes: { ...plain, metric: "kv_bytes", title: "resident KV of this kv head, bytes", column: "kv_bytes", style: "bytes" },
-    keys: { ...plain, metric: "resident_tokens", title: "resident tokens", column: "resident_tokens", style: "tokens" },
+    bytes: { ...plain, metric: "kv_bytes", title: "resident KV of this kv head, bytes", short: "resident KV", column: "kv_bytes", style: "bytes" },
+    keys: { ...plain, metric: "resident_tokens", title: "resident tokens", short: "resident tokens", column: "resident_tokens", style: "tokens" },
   },
   retrieval: {
-    bytes: { ...plain, metric: "step_bytes", title: "bytes read a step", column: "step_bytes", style: "bytes" },
-    keys: { ...plain, metric: "read_keys", title: "keys read a step", column: "read_keys", style: "tokens" },
+    bytes: { ...plain, metric: "step_bytes", title: "bytes read a step", short: "bytes a step", column: "step_bytes", style: "bytes" },
+    keys: { ...plain, metric: "read_keys", title: "keys read a step", short: "keys a step", column: "read_keys", style: "tokens" },
   },
 };
 
 const LOSS: Readonly<Record<ViewState["chartLoss"], Measure>> = {
-  error: { metric: "error_mean", complement: false, error: "error_se", title: "output error, relative L2", column: "output_error_relative_l2", style: "share" },
-  recall: { metric: "recall_mean", complement: true, error: "recall_se", title: "mass lost, 1 − recall", column: "mass_lost_share", style: "share" },
-  recall_no_sinks: { metric: "recall_no_sinks_mean", complement: true, error: "", title: "mass lost without sinks", column: "mass_lost_no_sinks_share", style: "share" },
+  error: { metric: "error_mean", complement: false, error: "error_se", title: "output error, relative L2", short: "output error", column: "output_error_relative_l2", style: "share" },
+  recall: { metric: "recall_mean", complement: true, error: "recall_se", title: "mass lost, 1 − recall", short: "mass lost", column: "mass_lost_share", style: "share" },
+  recall_no_sinks: { metric: "recall_no_sinks_mean", complement: true, error: "", title: "mass lost without sinks", short: "lost, no sinks", column: "mass_lost_no_sinks_share", style: "share" },
 };
 
 export const costOf = (family: Family, cost: ViewState["chartCost"]): Measure => COST[family][cost];

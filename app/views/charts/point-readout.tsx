@@ -8,7 +8,7 @@ import type { ChartPoint, Panel } from "./tradeoff-model.ts";
 export function PointReadout({ panel, index, point, table, present }: { panel: Panel; index: number; point: ChartPoint; table: MetricTable; present: boolean }) {
   const row = (measure: Measure, value: number, error: number) => (
     <tr key={measure.metric}>
-      <th scope="row">{measure.title}</th>
+      <th scope="row" title={`${measure.title}. ${table.spec(measure.metric)?.doc ?? ""}`}>{measure.short}</th>
       <td className="num"><b>{writeValue(value, measure.style)}</b>{Number.isFinite(error) && <span title="standard error over the evaluated rows"> ± {writeValue(error, measure.style)}</span>}</td>
       <td className="kind">{kindOf(table.spec(measure.metric), panel.rows ?? undefined)}</td>
     </tr>

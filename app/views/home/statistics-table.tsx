@@ -26,7 +26,7 @@ export function StatisticsTable({ overview, onOpen }: { overview: Overview; onOp
   const metric = useHeadMetric(overview);
   const more = useTableMetrics(overview);
   const { request } = useActiveGrid();
-  const columns = useMemo(() => [...STATISTICS.map((item) => statisticMetric(item, overview)), ...more], [overview, more]);
+  const columns = useMemo(() => [...more, ...STATISTICS.map((item) => statisticMetric(item, overview))], [overview, more]);
   const sort = useView((view) => view.sort);
   const colour = useView((view) => view.colour);
   const layer = useView((view) => view.layer);

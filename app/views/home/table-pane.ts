@@ -24,7 +24,7 @@ export function useTablePane(overview: Overview, order: Uint32Array, more: reado
   });
 }
 
-const columnsOf = (overview: Overview, more: readonly HeadMetric[]): HeadMetric[] => [...STATISTICS.map((item) => statisticMetric(item, overview)), ...more];
+const columnsOf = (overview: Overview, more: readonly HeadMetric[]): HeadMetric[] => [...more, ...STATISTICS.map((item) => statisticMetric(item, overview))];
 
 function tableFigure({ statistics }: Overview, order: Uint32Array, columns: readonly HeadMetric[], palette: Palette): FigureSpec {
   const width = NAME + columns.length * COLUMN + 2 * MARGIN;

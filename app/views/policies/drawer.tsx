@@ -4,6 +4,8 @@ import { useStore, useView } from "../../state/store.ts";
 import type { ViewState } from "../../state/view-state.ts";
 import { useActions } from "../../actions/registry.ts";
 import { CHART_ACTIONS } from "../charts/actions.ts";
+import { LshDrawer } from "../charts/lsh-drawer.tsx";
+import { RequestDrawer } from "../charts/request-drawer.tsx";
 import { TradeoffDrawer } from "../charts/tradeoff-drawer.tsx";
 import { TokenDrawer } from "./token-drawer.tsx";
 
@@ -14,7 +16,9 @@ interface DrawerPage { label: string; key?: string; View: ComponentType<{ captur
 /** What the drawer can hold. */
 export const DRAWER_PAGES: Partial<Record<DrawerKind, DrawerPage>> = {
   tradeoff: { label: "Trade-off", key: "F", View: TradeoffDrawer },
+  request: { label: "Request", key: "Q", View: RequestDrawer },
   tokens: { label: "Token text", key: "X", View: TokenDrawer },
+  lsh: { label: "LSH", key: "K", View: LshDrawer },
 };
 
 const LEAST_PX = 120;
