@@ -11,7 +11,7 @@ import type { HeadRecord, Journal } from "../policies/journal.ts";
 import { listCatalogue } from "../policies/list.ts";
 import { openReplayed, replayedHeads } from "../policies/open-captures.ts";
 import { choosePoints } from "../policies/points.ts";
-import { checkResultFolder } from "../policies/result-folder.ts";
+import { checkResultFolder, checkRoom } from "../policies/result-folder.ts";
 import { formatSummary, Summary } from "../policies/summary.ts";
 import { EXIT_INTERRUPTED } from "../run/interrupt.ts";
 import { lockOutput } from "../run/output-lock.ts";
@@ -38,7 +38,8 @@ export function addEval(program: Command): void {
       if (flags.resume && flags.overwrite) throw userError("E_OPTION", "--overwrite and --resume contradict each other; leave one out.");
       if (flags.resume && flags.out === undefined) throw userError("E_OPTION", "--resume goes on with the results of a folder; name it with --out.");
       const out = flags.out === undefined ? undefined : resolve(flags.out);
-      if (out !== undefined) checkResultFolder(out, "eval");
+      if (out !== undefined && flags.resume) checkResultFolder(out, "eval");
+      if (out !== undefined && !flags.resume) checkRoom(out, "eval", flags.overwrite);
       await evaluate(captures, out, flags);
     });
 }

@@ -11,7 +11,7 @@ import { addReplayFlags, collect, count, share, type ReplayFlags } from "../poli
 import { LABEL_RULES } from "../policies/labels.ts";
 import { openReplayed, replayedHeads, type HeadAddress, type OpenedCapture } from "../policies/open-captures.ts";
 import { choosePoints, type Point } from "../policies/points.ts";
-import { clearResults, RESULT_TABLE, resultFormat } from "../policies/result-folder.ts";
+import { checkRoom, RESULT_TABLE, resultFormat } from "../policies/result-folder.ts";
 import { ResultTables } from "../policies/result-tables.ts";
 import { transferHead, type TransferHead, type TransferRun } from "../policies/transfer.ts";
 import { printTransfer } from "../policies/transfer-report.ts";
@@ -43,7 +43,8 @@ export function addTransfer(program: Command): void {
       const catalogue = engine.describePolicies();
       const opened: OpenedCapture[] = [];
       const out = flags.out === undefined ? undefined : resolve(flags.out);
-      if (out !== undefined) clearResults(out, "transfer", flags.overwrite);
+      // Old results stay until the new ones take their place.
+      if (out !== undefined) checkRoom(out, "transfer", flags.overwrite);
       const unlock = out === undefined ? undefined : lockOutput(out);
       try {
         for (const path of [a, b]) opened.push(await openReplayed(path, catalogue.tokenClasses));
@@ -81,6 +82,7 @@ async function transfer(engine: NodeEngine, catalogue: PolicyCatalogue, a: Opene
   const [headsA, headsB] = [a, b].map((opened) => replayedHeads(opened, flags.heads, flags.layers)) as [ReturnType<typeof replayedHeads>, ReturnType<typeof replayedHeads>];
   printRemarks([headsA.left, headsB.left].filter((text) => text !== ""), flags.json);
   const heads = headsA.heads.filter(({ layer, head }) => headsB.heads.some((other) => other.layer === layer && other.head === head));
+  if (heads.length === 0) throw userError("E_POLICY_VECTORS", `${a.path} and ${b.path} hold vectors of no layer in common; finish both captures with --resume.`);
   const run: TransferRun = {
     engine, catalogue, a, b, labels: { a: await a.capture.heads(), b: await b.capture.heads() }, policy, configurations: grid,
     choice: { rows: flags.rows, context: flags.context, chunk: flags.chunk }, targetRecall: flags.targetRecall, fallback: flags.fallback, threads: flags.threads ?? engine.info().threads,
@@ -101,7 +103,7 @@ async function everyHead(run: TransferRun, heads: readonly HeadAddress[], json: 
   const progress = commandProgress(json);
   const started = performance.now();
   const done: TransferHead[] = [];
-  const interrupt = onInterrupt(() => undefined);
+  const interrupt = onInterrupt(() => void process.stderr.write("\nattnscope: finishing this head; Ctrl-C again ends at once and writes nothing\n"));
   try {
     for (const address of heads) {
       if (interrupt.requested) break;

@@ -7,7 +7,7 @@ import type { RunOptions } from "../run/prepare.ts";
 import type { DType } from "../../native/engine.ts";
 import { userError } from "./failure.ts";
 
-function wholeNumber(least: number, most: number): (text: string) => number {
+export function wholeNumber(least: number, most: number): (text: string) => number {
   return (text) => {
     const value = Number(text);
     if (!/^\d+$/.test(text) || value < least || value > most) throw new InvalidArgumentError(`It must be a whole number from ${least} to ${most}.`);

@@ -1,15 +1,9 @@
 import { InvalidArgumentError, Option } from "commander";
 import type { Command } from "commander";
+import { wholeNumber } from "../lib/flags.ts";
 
+export const count = wholeNumber;
 export const collect = (text: string, before: string[]): string[] => [...before, text];
-
-export function count(least: number, most: number): (text: string) => number {
-  return (text) => {
-    const value = Number(text);
-    if (!/^\d+$/.test(text) || value < least || value > most) throw new InvalidArgumentError(`It must be a whole number from ${least} to ${most}.`);
-    return value;
-  };
-}
 
 export function share(text: string): number {
   const value = text.trim() === "" ? Number.NaN : Number(text);

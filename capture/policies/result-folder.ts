@@ -37,12 +37,16 @@ export function checkResultFolder(folder: string, kind: ResultKind): ResultState
   return state;
 }
 
+/** Refuses a folder that already holds results, unless they may be replaced. */
+export function checkRoom(folder: string, kind: ResultKind, overwrite: boolean): void {
+  const state = checkResultFolder(folder, kind);
+  if (state === "free" || overwrite) return;
+  throw userError("E_EVAL_OUTPUT", `${folder} already holds results; choose another folder with --out, ${kind === "eval" && state === "stopped" ? "go on with --resume, " : ""}or replace them with --overwrite.`);
+}
+
 /** Makes room for new results; old ones go only with `overwrite`. Anything else in the folder stays. */
 export function clearResults(folder: string, kind: ResultKind, overwrite: boolean): void {
-  const state = checkResultFolder(folder, kind);
-  if (state === "free") return;
-  if (!overwrite) {
-    throw userError("E_EVAL_OUTPUT", `${folder} already holds results; choose another folder with --out, ${kind === "eval" && state === "stopped" ? "go on with --resume, " : ""}or replace them with --overwrite.`);
-  }
+  checkRoom(folder, kind, overwrite);
+  if (resultState(folder, kind) === "free") return;
   for (const name of [`${kind}.json`, JOURNAL_FILE, ...["arrow", "csv"].flatMap((end) => [`${RESULT_TABLE[kind]}.${end}`, `${RESULT_TABLE[kind]}.${end}.part`])]) rmSync(join(folder, name), { force: true });
 }

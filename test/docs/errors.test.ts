@@ -3,7 +3,7 @@ import path from "node:path";
 import { describe, expect, it } from "vitest";
 
 const root = path.resolve(import.meta.dirname, "../..");
-const FOLDERS = ["native", "data/format", "data/reader", "data/writer", "capture", "app", "scripts"];
+const FOLDERS = ["native", "data/format", "data/reader", "data/writer", "capture", "replay", "app", "scripts"];
 
 /** Codes that appear as string literals in the source, with a file that holds each. */
 function codesInSource(): Map<string, string> {
