@@ -1,5 +1,4 @@
-import { rmSync } from "node:fs";
-import { join, resolve } from "node:path";
+import { resolve } from "node:path";
 import { Option } from "commander";
 import type { Command } from "commander";
 import type { DType, NodeEngine } from "../../native/engine.ts";
@@ -7,7 +6,7 @@ import { requireEngine } from "../engine.ts";
 import { userError } from "../lib/failure.ts";
 import { printJson, printLine, printRemarks } from "../lib/output.ts";
 import { formatCount } from "../lib/text-format.ts";
-import { fileAssignment, uniformAssignment, type Assignment } from "../policies/assignment.ts";
+import { checkRunnable, fileAssignment, uniformAssignment, type Assignment } from "../policies/assignment.ts";
 import { collect, count } from "../policies/flags.ts";
 import { holdsResults } from "../policies/live-folder.ts";
 import { RUN_FILE, writeLive, type LivePart } from "../policies/live-output.ts";
@@ -55,6 +54,7 @@ export function addRun(program: Command): void {
       const { model } = live.checkpoint;
       const assignments = flags.policy.map((text) => uniformAssignment(engine, text, model));
       for (const path of flags.policyFile) assignments.push(await fileAssignment(engine, path, model));
+      checkRunnable(assignments);
       printRemarks([...live.warnings, ...assignments.flatMap(({ remarks }) => remarks)], flags.json);
       const unlock = out === undefined ? undefined : lockOutput(out);
       try {
@@ -78,7 +78,6 @@ async function compare(engine: NodeEngine, live: LiveRun, assignments: readonly 
     const question = questionBegin === undefined ? "no question" : `question from ${formatCount(questionBegin)}`;
     process.stderr.write(`${checkpoint.name}${checkpoint.demo ? " (demo)" : ""}: ${formatCount(tokens.length)} prompt tokens, ${question}; ${formatCount(decode.steps)} ${decode.forced.length > 0 ? "forced" : "decoded"}\n`);
   }
-  if (out !== undefined) for (const name of [RUN_FILE, "steps", "layers", "traces"].flatMap((each) => (each === RUN_FILE ? each : [`${each}.arrow`, `${each}.csv`]))) rmSync(join(out, name), { force: true });
   const progress = commandProgress(flags.json);
   const parts: LivePart[] = [];
   const interrupt = watchAll();

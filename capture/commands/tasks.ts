@@ -11,7 +11,7 @@ import { SOFTWARE_VERSION } from "../lib/software.ts";
 import { formatSeconds, formatTable } from "../lib/text-format.ts";
 import { openCheckpoint } from "../model/checkpoint.ts";
 import { openTokenizer } from "../model/tokenizer.ts";
-import { fileAssignment, uniformAssignment, type Assignment } from "../policies/assignment.ts";
+import { checkRunnable, fileAssignment, uniformAssignment, type Assignment } from "../policies/assignment.ts";
 import { describeHost } from "../policies/eval-output.ts";
 import { collect, count } from "../policies/flags.ts";
 import { holdsResults } from "../policies/live-folder.ts";
@@ -22,6 +22,7 @@ import { lockOutput } from "../run/output-lock.ts";
 import { MOST_TOKENS, VECTOR_DTYPES } from "../run/prepare.ts";
 import { commandProgress } from "../run/progress.ts";
 import { NodeStore } from "../store/node-store.ts";
+import { buildPrompt } from "../tasks/build-prompt.ts";
 import { TASKS, taskOf, type TaskKind } from "../tasks/generators.ts";
 import { collectGrids } from "../tasks/grid.ts";
 import { runTasks, type TaskChoice, type TaskModel } from "../tasks/run-tasks.ts";
@@ -70,6 +71,9 @@ export function addTasks(program: Command): void {
       if (haystack !== undefined && haystack.trim() === "") throw userError("E_PROMPT_EMPTY", `${flags.haystack ?? ""} is empty; give it some text.`);
       const engine = await requireEngine();
       const assignments = await chooseAssignments(flags, { engine, checkpoint, tokenizer });
+      checkRunnable(assignments);
+      // Too short a length is told before hours of longer ones.
+      for (const task of flags.tasks) buildPrompt({ task, length: flags.lengths[0]!, depth: task.placed ? flags.depths[0]! / 100 : null, sample: 0, seed: flags.seed }, tokenizer, haystack);
       const longest = Math.max(...flags.lengths);
       const remarks = [...checkpoint.warnings, ...assignments.flatMap((each) => each.remarks), ...(longest > checkpoint.trainedContext ? [untrained(checkpoint, longest)] : [])];
       printRemarks(remarks, flags.json);

@@ -17,6 +17,14 @@ export interface Assignment {
   remarks: string[];
 }
 
+/** Refuses yardsticks that read what is still to come, before anything runs; the engine would, when their turn comes. */
+export function checkRunnable(assignments: readonly Assignment[]): void {
+  for (const { label, descriptors } of assignments) {
+    const ahead = descriptors.find(({ needsFuture }) => needsFuture);
+    if (ahead !== undefined) throw userError("E_POLICY_REPLAY_ONLY", `${label}: policy ${ahead.id} looks at attention that is still to come, which a run cannot know; replay it over a capture with attnscope eval.`);
+  }
+}
+
 type Shape = Pick<ModelPlan, "layers" | "heads">;
 
 /** One policy in every head. */

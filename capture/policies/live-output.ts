@@ -76,14 +76,18 @@ function writeTable(folder: string, name: string, columns: readonly ResultColumn
 
 export interface LiveSettings { vectors: string; threads: number; context: number | null; chunk: number; firstChunk: number; decode: PolicyRunPlan["decode"]; planned: number }
 
+const sha256 = (values: Uint32Array): string => createHash("sha256").update(new Uint8Array(values.buffer, values.byteOffset, values.byteLength)).digest("hex");
+
 /** steps, layers and (where asked for) traces as Arrow and CSV, and run.json. Called after each policy, so that a killed run keeps the finished ones. */
 export function writeLive(folder: string, engine: NodeEngine, live: LiveRun, settings: LiveSettings, parts: readonly LivePart[]): void {
   const files = [writeTable(folder, "steps", STEP_COLUMNS, stepRows, parts), writeTable(folder, "layers", LAYER_COLUMNS, layerRows, parts)];
+  const store = new NodeStore(folder);
   if (parts.some(({ result }) => result.traces.length > 0)) files.push(writeTable(folder, "traces", TRACE_COLUMNS, traceRows, parts));
+  // Of older results, whose other files have just been replaced.
+  else for (const end of ["arrow", "csv"]) store.remove(`traces.${end}`);
   const { checkpoint, tokenizer, prompt, tokens, questionBegin } = live;
   const complete = parts.length === settings.planned && parts.every(({ summary }) => summary.outcome === "complete");
-  const sha256 = (values: Uint32Array): string => createHash("sha256").update(new Uint8Array(values.buffer, values.byteOffset, values.byteLength)).digest("hex");
-  new NodeStore(folder).writeText(RUN_FILE, `${JSON.stringify({
+  store.writeText(RUN_FILE, `${JSON.stringify({
     format: "attnscope-run", version: 1, status: complete ? "complete" : "partial", kind: "propagated", created: new Date().toISOString(),
     software: { name: "attnscope", version: SOFTWARE_VERSION }, host: describeHost(engine, settings.threads),
     model: { name: checkpoint.name, sha256: checkpoint.sha256, demo: checkpoint.demo, trainedContext: checkpoint.trainedContext }, tokenizer: { sha256: tokenizer.sha256 },

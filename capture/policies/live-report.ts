@@ -5,6 +5,11 @@ const number = (value: number | null, digits = 4): string => (value === null ? "
 const percent = (part: number, whole: number): string => (whole === 0 ? "-" : `${((100 * part) / whole).toFixed(1)} %`);
 const seconds = (value: number): string => `${value < 10 ? value.toFixed(3) : value.toFixed(1)} s`;
 
+function layerRow(summaries: readonly LiveSummary[], layer: number): string[] {
+  const errors = summaries.map(({ residualError }) => residualError[layer]);
+  return [`layer ${layer}`, ...errors.flatMap((error) => [number(error?.mean ?? null), number(error?.last ?? null)]), "propagated"];
+}
+
 /** Tables for people: quality, cost, and the residual stream by layer. */
 export function formatLive(summaries: readonly LiveSummary[]): string {
   const numbered = summaries.length > 1;
@@ -22,9 +27,7 @@ export function formatLive(summaries: readonly LiveSummary[]): string {
   );
   const layers = formatTable(
     ["residual error after", ...summaries.flatMap((_, i) => { const which = numbered ? ` [${i + 1}]` : ""; return [`mean${which}`, `last${which}`]; }), "error"],
-    (summaries[0]?.residualError ?? []).map((_, layer) => [
-      `layer ${layer}`, ...summaries.flatMap((s) => { const errors = s.residualError[layer]; return [number(errors?.mean ?? null), number(errors?.last ?? null)]; }), "propagated",
-    ]),
+    (summaries[0]?.residualError ?? []).map((_, layer) => layerRow(summaries, layer)),
   );
   const notes = [
     "NLL in nats a token; KL(dense || policy) in nats; residual error: relative L2 of the residual stream, mean over rows and last row.",

@@ -1,7 +1,7 @@
 import { seedOf, uniform } from "../lib/random.ts";
 import { userError } from "../lib/failure.ts";
 import type { TextTokenizer } from "../model/tokenizer.ts";
-import { planDecode, tokenizePrompt, type TokenizedPrompt } from "../prompt/tokenize.ts";
+import { tokenizePrompt, type TokenizedPrompt } from "../prompt/tokenize.ts";
 import { assemble, type PlacedNeedle, type TaskKind, type TaskPrompt } from "./generators.ts";
 import { grammarHaystack, textHaystack } from "./haystack.ts";
 
@@ -46,8 +46,8 @@ export function buildPrompt(place: PromptPlace, tokenizer: TextTokenizer, haysta
     // Needles are placed in characters: finding the tokens of thousands of them, at every try, would take longer than the model.
     const prompt = tokenizePrompt({ path: `task ${task.id}`, name: task.id, answer: null, continuation: null, ...text, needles: [] }, tokenizer);
     const { items, scoring } = asked.answer;
-    const { forced } = planDecode(prompt, tokenizer, ` ${items.join(", ")}${asked.stop}`, undefined);
-    return { prompt, needles: text.needles, answer: asked.answer, stop: asked.stop, steps: scoring === "share" ? LIST_ROOM * forced.length : forced.length };
+    const answered = tokenizer.encode(` ${items.join(", ")}${asked.stop}`).body.length;
+    return { prompt, needles: text.needles, answer: asked.answer, stop: asked.stop, steps: scoring === "share" ? LIST_ROOM * answered : answered };
   };
   const tokens = ({ prompt, steps }: BuiltPrompt): number => prompt.tokens.length + steps;
 
@@ -74,7 +74,7 @@ export function largest(limit: number, size: (n: number) => number): number {
     const value = size(n);
     if (value <= limit) low = n;
     else high = n;
-    const inProportion = Number.isFinite(value) ? Math.floor((n * limit) / value) : n >> 1;
+    const inProportion = value > 0 && Number.isFinite(value) ? Math.floor((n * limit) / value) : value > 0 ? n >> 1 : 2 * n;
     next = tried < GUESSES ? inProportion : high === Number.POSITIVE_INFINITY ? 2 * n : (low + high) >> 1;
   }
   return low;

@@ -9,16 +9,18 @@ const CELL = { width: 76, height: 40 } as const;
 const MARGIN = { left: 78, top: 74, right: 120, bottom: 56 } as const;
 const LEGEND = { width: 12, gap: 18, steps: 32 } as const;
 const FONT = "\"Helvetica Neue\", Helvetica, Arial, \"DejaVu Sans\", sans-serif";
-/** A title is wider than a small grid. */
+/** Of a bold character of the title, on average; a title is wider than a small grid. */
+const TITLE_CHARACTER = 8;
 const LEAST_WIDTH = 520;
 
 /** Cividis: even steps of score look even, also to the colour-blind. */
 const colourOf = (score: number): string => rgb(interpolateCividis(Math.min(1, Math.max(0, score)))).formatHex();
 
+const linear = (value: number): number => (value <= 10 ? value / 3294 : ((value / 255 + 0.055) / 1.055) ** 2.4);
+
 /** Relative luminance of WCAG 2, which decides whether text is read better in black or in white. */
 function textOn(colour: string): "#000000" | "#ffffff" {
   const { r, g, b } = rgb(colour);
-  const linear = (value: number): number => (value <= 10 ? value / 3294 : ((value / 255 + 0.055) / 1.055) ** 2.4);
   const luminance = 0.2126 * linear(r) + 0.7152 * linear(g) + 0.0722 * linear(b);
   return luminance > 0.179 ? "#000000" : "#ffffff";
 }
@@ -32,10 +34,11 @@ export function gridSvg(grid: Grid, model: string): string {
   const x = scaleBand(lengths.map(String), [0, lengths.length * CELL.width]).paddingInner(0.03);
   const y = scaleBand(depths.map(String), [0, depths.length * CELL.height]).paddingInner(0.06);
   const plot = { width: lengths.length * CELL.width, height: depths.length * CELL.height };
-  const width = Math.max(LEAST_WIDTH, MARGIN.left + plot.width + MARGIN.right), height = MARGIN.top + plot.height + MARGIN.bottom;
+  const title = `${grid.task}, ${grid.policy}`;
+  const width = Math.max(LEAST_WIDTH, MARGIN.left + plot.width + MARGIN.right, 24 + TITLE_CHARACTER * title.length), height = MARGIN.top + plot.height + MARGIN.bottom;
   const placed = depths.some((depth) => depth !== null);
   const parts = [
-    `<text class="text" x="12" y="22" font-size="14" font-weight="600" fill="#1b1c1e">${escape(`${grid.task}, ${grid.policy}`)}</text>`,
+    `<text class="text" x="12" y="22" font-size="14" font-weight="600" fill="#1b1c1e">${escape(title)}</text>`,
     `<text class="quiet" x="12" y="40" fill="#55585d">${escape(`${model}; mean score, errors propagated`)}</text>`,
     `<text class="quiet" x="12" y="56" fill="#55585d">${escape(describeCounts(cells.flat()))}</text>`,
     `<g transform="translate(${MARGIN.left},${MARGIN.top})">`,
