@@ -37,13 +37,14 @@ export function drawCosines(g: SVGGElement, { palette, histogram, rows, width, h
   axis(translate(part(g, "x"), 0, height - MARGIN.bottom), { palette, side: "bottom", scale: x, ticks: Math.max(3, Math.floor(width / 90)), label: "cosine of query and centred key" });
   const texts = [
     { text: `mean ${signed(mean)}, sd ${deviation.toFixed(3)}`, fill: palette.needle, x: MARGIN.left - 30, ...HEAD },
-    { text: `line: N(0, ${REFERENCE.deviation}), ${rows.count === rows.of ? `all ${count(rows.of)}` : `${count(rows.count)} sampled of ${count(rows.of)}`} rows x hashed keys`, fill: palette.secondary, x: MARGIN.left + 110, ...HEAD },
+    { text: `line: N(0, ${REFERENCE.deviation})`, fill: palette.secondary, x: MARGIN.left + 104, ...HEAD },
+    ...(width > 420 ? [{ text: rows.count === rows.of ? `all ${count(rows.of)} rows` : `${count(rows.count)} of ${count(rows.of)} rows, sampled`, fill: palette.secondary, x: MARGIN.left + 200, ...HEAD }] : []),
   ];
   write(part(g, "text"), texts);
 }
 
 export interface SharePicture { palette: Palette; shares: readonly ShareRow[]; own: string; width: number; height: number }
-const SHARE = { left: 96, right: 56, top: 26, bottom: 36 };
+const SHARE = { left: 92, right: 60, top: 26, bottom: 36 };
 
 /** A line for each setting of the tables: a tick where the cosines predict its share, a disc where it really reads. */
 export function drawShares(g: SVGGElement, { palette, shares, own, width, height }: SharePicture): void {
@@ -63,7 +64,7 @@ export function drawShares(g: SVGGElement, { palette, shares, own, width, height
     { text: share.name, x: SHARE.left - 10, y: y + 4, anchor: "end", fill: share.own ? palette.text : palette.secondary, bold: share.own },
     { text: writeValue(share.predicted, "percent"), x: width - 8, y: y + 4, anchor: "end", fill: share.own ? palette.text : palette.secondary, bold: share.own },
   ]));
-  write(part(g, "text"), [{ text: "| predicted by these cosines (modelled)   ● really read, with sinks and window", x: 12, y: 14, anchor: "start", fill: palette.secondary, bold: false }]);
+  write(part(g, "text"), [{ text: "▏predicted (modelled)   ● really read", x: 12, y: 14, anchor: "start", fill: palette.secondary, bold: false }]);
 }
 
 interface Written { text: string; x: number; y: number; anchor: string; fill: string; bold: boolean }

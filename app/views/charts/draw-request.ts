@@ -9,7 +9,7 @@ import type { RequestPoint, RequestShape } from "./request-model.ts";
 import { costScale, lossScale } from "./scales.ts";
 
 export interface RequestPicture { palette: Palette; points: readonly RequestPoint[]; shape: RequestShape; active: number; width: number; height: number }
-const MARGIN = { left: 48, right: 96, top: 40, bottom: 36 };
+const MARGIN = { left: 48, right: 24, top: 40, bottom: 36 };
 
 /** One mark a policy: all families on one request. */
 export function drawRequest(g: SVGGElement, { palette, points, shape, active, width, height }: RequestPicture): void {
@@ -36,5 +36,6 @@ export function drawRequest(g: SVGGElement, { palette, points, shape, active, wi
   marks.select("line").attr("y1", (point) => reach(point, 1)).attr("y2", (point) => reach(point, -1)).attr("stroke", ink).attr("stroke-width", 1.5);
   marks.select("circle").attr("r", ({ index }) => (index < 0 ? 4 : index === active ? 8 : 6)).attr("fill", (point) => (point.index < 0 ? palette.ground : ink(point))).attr("stroke", (point) => (point.index < 0 ? palette.text : palette.ground)).attr("stroke-width", 1.5);
   marks.select("text[data-letter]").attr("y", 3.5).attr("text-anchor", "middle").attr("fill", palette.ground).attr("font-weight", 600).attr("font-size", ({ index }) => (index === active ? 10 : 8)).text(({ index }) => LETTERS[index] ?? "");
-  marks.select("text[data-name]").attr("x", 12).attr("y", 4).attr("fill", ({ index }) => (index === active ? palette.text : palette.secondary)).text(({ policy }) => policy.split(":")[0] ?? "");
+  const inside = (point: RequestPoint): boolean => x(point.peak.bytes) < width - MARGIN.right - 20;
+  marks.select("text[data-name]").attr("x", (point) => (inside(point) ? 12 : -12)).attr("text-anchor", (point) => (inside(point) ? "start" : "end")).attr("y", 4).attr("fill", ({ index }) => (index === active ? palette.text : palette.secondary)).text(({ policy }) => policy.split(":")[0] ?? "");
 }

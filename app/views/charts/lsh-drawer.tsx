@@ -16,7 +16,7 @@ import { Chip } from "../policies/chip.tsx";
 import { Mark } from "../shell/mark.tsx";
 import { ProblemPanel } from "../shell/problem-panel.tsx";
 import { drawCosines, drawShares, type CosinePicture, type SharePicture } from "./draw-lsh.ts";
-import { chooseLsh, COSINE_BINS, cosinesCsv, REFERENCE, sharesCsv, type LshChoice, type ShareRow, type Tables } from "./lsh-model.ts";
+import { chooseLsh, COSINE_BINS, cosinesCsv, sharesCsv, type LshChoice, type ShareRow, type Tables } from "./lsh-model.ts";
 import "./charts.css";
 
 /** Angles between queries and centred keys: the one thing that decides what hash tables read. */
@@ -54,7 +54,7 @@ function Lsh({ client, described, choice }: { client: PolicyClient; described: C
     { name: `${index < 0 ? "" : `${LETTERS[index]}: `}K ${tables.K}, L ${tables.L}`, detail: choice.text, predicted: own.value?.histogram.expectedShare ?? Number.NaN, read: slot?.fresh === true ? read : Number.NaN, own: true },
     ...presets.map((preset, i) => ({ name: `K ${preset.K}, L ${preset.L}`, detail: preset.name, predicted: others.value?.[i] ?? Number.NaN, read: Number.NaN, own: false })),
   ], [tables, presets, own.value, others.value, read, slot?.fresh, index, choice.text]);
-  const width = size?.width ?? 0, height = size?.height ?? 0, shareWidth = Math.round(Math.min(380, width * 0.45));
+  const width = size?.width ?? 0, height = size?.height ?? 0, shareWidth = Math.round(Math.min(460, Math.max(272, width * 0.5)));
   const histogram = own.value?.histogram, rows = own.value?.rows;
   const cosine = useMemo<CosinePicture | null>(() => (histogram === undefined || rows === undefined || width === 0 ? null : { palette, histogram, rows, width: width - shareWidth, height }), [palette, histogram, rows, width, shareWidth, height]);
   const share = useMemo<SharePicture>(() => ({ palette, shares, own: palette.policies[index] ?? palette.text, width: shareWidth, height }), [palette, shares, index, shareWidth, height]);
@@ -89,7 +89,7 @@ function Lsh({ client, described, choice }: { client: PolicyClient; described: C
           <tr title="Mean of the closed form of being sampled over these cosines"><th scope="row">predicted share</th><td><b>{writeValue(own.value?.histogram.expectedShare ?? Number.NaN, "percent")}</b></td><td className="kind">modelled</td></tr>
           {index >= 0 && <tr title={table.spec("read_keys")?.doc} data-metric="read_keys"><th scope="row">keys read a step</th><td><b>{writeValue(keys, "tokens")}</b></td><td className="kind">{table.spec("read_keys")?.kind}</td></tr>}
           {index >= 0 && <tr title={table.spec("kept_share")?.doc}><th scope="row">of those visible</th><td><b>{writeValue(read, "percent")}</b></td><td className="kind">{table.spec("kept_share")?.kind}</td></tr>}
-          <tr title="Of the cosines of this head; the published shares fit 0.11"><th scope="row">cosine sd</th><td><b>{histogram === undefined ? "–" : histogram.deviation.toFixed(3)}</b> (ref. {REFERENCE.deviation})</td><td className="kind">sampled</td></tr>
+          <tr title="Of the cosines of this head; published shares fit the line N(0, 0.11)"><th scope="row">cosine sd</th><td><b>{histogram === undefined ? "–" : histogram.deviation.toFixed(3)}</b></td><td className="kind">sampled</td></tr>
         </tbody></table>
         {own.error !== null && <p className="danger" role="alert">{problemOf(own.error).sentence} {problemOf(own.error).next}</p>}
         {rows !== undefined && <p className="caption">{rows.text}. Predicted: of hashed keys. Read: with sinks, window and decoded keys, which are always read.</p>}

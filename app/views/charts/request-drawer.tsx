@@ -80,7 +80,7 @@ function Request({ client, described, capture }: { client: PolicyClient; describ
             <tr key={index} data-stale={!fresh} title={`${policy}: ${peak.from}${emulated ? "; emulated: the published code frees nothing" : ""}; error over ${error.rows} rows`}>
               <th scope="row">{index < 0 ? "dense" : <button type="button" className="plain chip-button" aria-label={`Make ${policy} active`} onClick={() => store.set({ activePolicy: index as PolicyIndex })}><Chip index={index} /></button>}</th>
               <td><b>{writeValue(peak.bytes, "bytes")}</b></td><td className="kind">{peak.kind}{emulated ? ", emulated" : ""}</td>
-              <td><b>{writeValue(error.mean, "share")}</b></td><td className="kind">{index < 0 ? "exact" : `n ${error.rows}`}</td>
+              <td><b>{writeValue(error.mean, "share")}</b></td><td className="kind">{index < 0 ? "" : `n ${error.rows}`}</td>
             </tr>
           ))}
         </tbody></table>
@@ -119,7 +119,7 @@ function useRequestPoints(client: PolicyClient, { catalogue }: CatalogueAnswer, 
       const peak = peakBytes(policy, (slots[index]?.complete ?? slots[index]?.answer)?.metrics, grid, table, shape);
       if (peak === null) return [];
       if (grid?.state === "running") waiting.push(`${policy.id}: ${grid.done} of ${grid.total} heads`);
-      return [{ index, policy: text, family: policy.family, peak, error: errorFrom(fate.value.byRow, shape.context), fresh: fate.fresh, emulated: policy.frees === "emulated" }];
+      return [{ index, policy: text, family: policy.family, peak, error: errorFrom(fate.value.byRow, shape.context, fate.value.rows.count === fate.value.rows.of), fresh: fate.fresh, emulated: policy.frees === "emulated" }];
     });
     return { points: [dense, ...points], problem: fates.find(({ error }) => error !== null)?.error ?? null, waiting: waiting.join(", ") };
     // oxlint-disable-next-line react-hooks/exhaustive-deps -- `version` stands for what the grids hold

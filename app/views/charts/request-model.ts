@@ -51,12 +51,12 @@ export function peakBytes(policy: Pick<PolicyDescriptor, "frees">, shown: Float6
 
 export interface RowsError { mean: number; standardError: number; rows: number }
 
-/** Mean output error of the evaluated rows from the question on. Rows the policy leaves alone lose nothing there and are in no mean. */
-export function errorFrom({ rows, error }: Pick<RowFateValues, "rows" | "error">, first: number): RowsError {
+/** Mean output error of the evaluated rows from the question on. Rows the policy leaves alone lose nothing there and are in no mean; of all rows there is no standard error. */
+export function errorFrom({ rows, error }: Pick<RowFateValues, "rows" | "error">, first: number, all = false): RowsError {
   const values = Array.from(error).filter((value, i) => (rows[i] as number) >= first && Number.isFinite(value));
   const n = values.length, mean = values.reduce((sum, value) => sum + value, 0) / n;
   const variance = n > 1 ? values.reduce((sum, value) => sum + (value - mean) ** 2, 0) / (n - 1) : Number.NaN;
-  return { mean: n === 0 ? Number.NaN : mean, standardError: n > 1 ? Math.sqrt(variance / n) : Number.NaN, rows: n };
+  return { mean: n === 0 ? Number.NaN : mean, standardError: n > 1 && !all ? Math.sqrt(variance / n) : Number.NaN, rows: n };
 }
 
 export interface RequestPoint {

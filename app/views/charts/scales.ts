@@ -32,7 +32,12 @@ function decades([low, high]: readonly [number, number]): number[] {
   return whole.length >= 3 ? whole : inside.length >= 3 ? inside : scaleLinear([low, high], [0, 1]).ticks(4);
 }
 
+/** Powers of two; over a short range round numbers of the unit that the values are written in. */
 function powersOfTwo([low, high]: readonly [number, number]): number[] {
+  if (high / low < 8) {
+    const unit = 1024 ** Math.max(0, Math.floor(Math.log(low * 1.1) / Math.log(1000)));
+    return scaleLinear([low / unit, high / unit], [0, 1]).ticks(5).map((tick) => tick * unit);
+  }
   const first = Math.ceil(Math.log2(low)), last = Math.floor(Math.log2(high));
   return Array.from({ length: Math.max(0, last - first + 1) }, (_, i) => 2 ** (first + i));
 }

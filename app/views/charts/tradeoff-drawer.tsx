@@ -59,6 +59,12 @@ function Tradeoff({ client, described, capture }: { client: PolicyClient; descri
   const latest = useRef(picture);
   useEffect(() => { latest.current = picture; });
 
+  // Panels that do not all fit: the active policy's is in sight.
+  const shownPanel = panels.findIndex(({ series }) => series.some(({ index }) => index === active));
+  useEffect(() => {
+    if (area.current !== null && shownPanel >= 0) area.current.scrollLeft = (shownPanel * width) / panels.length;
+  }, [shownPanel, width, panels.length]);
+
   const [hovered, setHovered] = useState<Pointed | null>(null);
   const near = useMemo(() => findPoint(panels, hovered), [panels, hovered]);
   const drawNear = useCallback((g: SVGGElement) => drawHovered(g, picture, near), [picture, near]);

@@ -79,9 +79,13 @@ export function pathLabel(catalogue: PolicyCatalogue, text: string, index: numbe
 export function buildPanel(paths: FamilyPaths, options: ModelOptions): Panel {
   const { catalogue, table, policies, now } = options;
   const cost = costOf(paths.family, options.cost), loss = lossOf(options.loss);
+  // Of all rows there is no standard error.
+  const states = [...paths.paths.map(({ state }) => state), paths.oracle, paths.random, paths.guestOracle, paths.guestRandom].filter((state) => state !== undefined);
+  const rows = states.find((state) => state.rows !== null)?.rows ?? null;
+  const spread = loss.error !== "" && rows !== null && rows.count < rows.of;
   const point = (outcome: SweepOutcome, note = "", place: SweepOutcome | undefined = outcome): ChartPoint => ({
     policy: outcome.policy, note, x: read(cost, table, place?.metrics), y: Math.max(0, read(loss, table, outcome.metrics)),
-    error: loss.error === "" ? Number.NaN : table.value(outcome.metrics ?? undefined, loss.error),
+    error: spread ? table.value(outcome.metrics ?? undefined, loss.error) : Number.NaN,
   });
   const points = (state: PathState | undefined): ChartPoint[] => byCost((state?.outcomes ?? []).map((outcome) => point(outcome)));
   const series: Series[] = [];
@@ -112,11 +116,10 @@ export function buildPanel(paths: FamilyPaths, options: ModelOptions): Panel {
     const own = point({ policy: text, metrics: metrics ?? null, problem: "" });
     if (Number.isFinite(own.x) && Number.isFinite(own.y)) present.push({ index, point: own, fresh: now[index]?.fresh === true });
   }
-  const states = [...paths.paths.map(({ state }) => state), paths.oracle, paths.random, paths.guestOracle, paths.guestRandom].filter((state) => state !== undefined);
   return {
     family: paths.family, cost, loss, series, present,
     front: paretoFront(series.filter(({ method }) => method).flatMap((item) => item.points)),
-    rows: states.find(({ rows }) => rows !== null)?.rows ?? null,
+    rows,
     missing: states.reduce((sum, { total, outcomes, complete }) => sum + (complete ? 0 : total - outcomes.length), 0),
     error: states.find(({ error }) => error !== null)?.error ?? null,
   };
