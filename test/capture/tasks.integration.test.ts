@@ -38,9 +38,11 @@ describe("passkeys on the demo model", () => {
     expect(await readFile(join(out, figures[0]!), "utf8")).toContain(">1.00</text>");
   });
 
-  test("seen, the question changes what is kept before it", async () => {
-    const { stdout } = await runCli(...args, "--question", "seen", "--json");
-    expect(lastJson(stdout)).toMatchObject({ answers: 8, out: null });
+  test("seen, the question is part of the context that retention decides about", async () => {
+    const out = await newOut();
+    expect((await runCli("tasks", ...MODEL, "--lengths", "200", "--depths", "50", "--samples", "1", "--policy", "streaming-llm:recent=64", "--question", "seen", "--out", out)).status).toBe(0);
+    const answers = (await journalOf(out)).slice(1).map((line) => JSON.parse(line) as Answer);
+    expect(answers.map(({ sawQuestion, context, promptTokens }) => [sawQuestion, context - promptTokens])).toEqual([["yes", 0], ["yes", 0]]);
   });
 
   test("a killed run loses no finished answer; --resume asks only for the rest, and for what was added", async () => {
