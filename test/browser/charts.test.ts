@@ -74,7 +74,7 @@ it("exports the points that are drawn, as a figure and as data", async () => {
     const dots = await page.locator("[data-testid=tradeoff] [data-part=dots] circle").count(), marks = await page.locator("[data-testid=tradeoff] [data-present]").count();
     await page.keyboard.press("e");
     await page.getByText("Trade-off of policies").click();
-    await page.getByRole("radio", { name: "CSV" }).check({ force: true });
+    await page.getByText("CSV", { exact: true }).click();
     const [csv] = await Promise.all([page.waitForEvent("download"), page.getByRole("button", { name: "Save file" }).click()]);
     const rows = readFileSync((await csv.path())!, "utf8").trimEnd().split("\n").filter((line) => !line.startsWith("#"));
     expect(rows).toHaveLength(1 + dots + marks);
@@ -108,7 +108,7 @@ it("the request chart meets on bytes, the LSH page shows cosines; both say what 
 
 it("colours and ranks heads by a policy metric, worst first, and lists it in the table", async () => {
   await open(`${POLICIES}`, async (page) => {
-    await page.getByLabel("Metric").first().selectOption("policy:error_mean");
+    await page.locator(".toolbar select").first().selectOption("policy:error_mean");
     await settled(page);
     await page.getByText("Worst", { exact: true }).click();
     await settled(page);

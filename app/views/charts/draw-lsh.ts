@@ -34,10 +34,10 @@ export function drawCosines(g: SVGGElement, { palette, histogram, rows, width, h
   select(part(g, "mean")).selectAll<SVGPathElement, string>("path").data([
     `M${round(x(mean))},${MARGIN.top}V${height - MARGIN.bottom}`, `M${round(x(mean - deviation))},${height - MARGIN.bottom - 5}H${round(x(mean + deviation))}`,
   ]).join("path").attr("d", (d) => d).attr("stroke", palette.needle).attr("stroke-width", (_, i) => (i === 0 ? 1 : 3)).attr("fill", "none");
-  axis(translate(part(g, "x"), 0, height - MARGIN.bottom), { palette, side: "bottom", scale: x, ticks: Math.max(3, Math.floor(width / 90)), label: "cosine of query and centred key" });
+  axis(translate(part(g, "x"), 0, height - MARGIN.bottom), { palette, side: "bottom", scale: x, ticks: Math.max(3, Math.floor(width / 90)), label: width > 300 ? "cosine of query and centred key" : "cosine" });
   const texts = [
     { text: `mean ${signed(mean)}, sd ${deviation.toFixed(3)}`, fill: palette.needle, x: MARGIN.left - 30, ...HEAD },
-    { text: `line: N(0, ${REFERENCE.deviation})`, fill: palette.secondary, x: MARGIN.left + 104, ...HEAD },
+    { text: `line: N(0, ${REFERENCE.deviation})`, fill: palette.secondary, bold: false, ...(width > 300 ? { x: MARGIN.left + 104, y: HEAD.y, anchor: "start" } : { x: width - MARGIN.right, y: 28, anchor: "end" }) },
     ...(width > 420 ? [{ text: rows.count === rows.of ? `all ${count(rows.of)} rows` : `${count(rows.count)} of ${count(rows.of)} rows, sampled`, fill: palette.secondary, x: MARGIN.left + 200, ...HEAD }] : []),
   ];
   write(part(g, "text"), texts);

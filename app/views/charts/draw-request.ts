@@ -19,7 +19,7 @@ export function drawRequest(g: SVGGElement, { palette, points, shape, active, wi
   const x = costScale(Math.min(...bytes), Math.max(...bytes), [MARGIN.left, width - MARGIN.right], 2), y = lossScale(Math.max(0.02, ...losses), [height - MARGIN.bottom, MARGIN.top]);
   axis(translate(part(g, "x"), 0, height - MARGIN.bottom), { palette, side: "bottom", scale: x, format: (value) => writeValue(value, "bytes").replace(/\.0+ /, " "), label: "peak KV of the whole model, bytes" });
   axis(translate(part(g, "y"), MARGIN.left, 0), { palette, side: "left", scale: y, format: String, grid: width - MARGIN.left - MARGIN.right, label: "output error of this head, relative L2" });
-  select(part(g, "title")).selectAll<SVGTextElement, string>("text").data([`${count(shape.prompt)} prompt + ${count(shape.generated)} generated tokens; teacher-forced, rows from the question on`]).join("text")
+  select(part(g, "title")).selectAll<SVGTextElement, string>("text").data([`${count(shape.prompt)} prompt + ${count(shape.generated)} generated tokens; teacher-forced`]).join("text")
     .attr("x", 12).attr("y", 14).attr("fill", palette.secondary).text((text) => text);
   const shown = points.filter(({ error }) => Number.isFinite(error.mean)).toSorted((a, b) => Number(a.index === active) - Number(b.index === active));
   const ink = ({ index }: RequestPoint): string => palette.policies[index] ?? palette.text;

@@ -16,7 +16,7 @@ export interface TradeoffPicture {
   width: number; height: number;
 }
 
-const MARGIN = { left: 48, right: 16, top: 54, bottom: 36 };
+const MARGIN = { left: 48, right: 16, top: 56, bottom: 36 };
 /** A panel narrower than this scrolls instead. */
 export const PANEL_WIDTH = 272;
 const LEGEND_LINE = 16;
@@ -41,7 +41,7 @@ export function placePanels({ panels, width, height }: Pick<TradeoffPicture, "pa
     for (const series of [...panel.series, ...(panel.front.length > 0 ? [null] : [])]) {
       const needs = 22 + (series?.label ?? FRONT_LABEL).length * LETTER + 12;
       if (at > 0 && at + needs > inner + MARGIN.left) { at = 0; line++; }
-      legend.push({ x: left - 36 + at, y: 12 + line * LEGEND_LINE, series });
+      legend.push({ x: left - 36 + at, y: 14 + line * LEGEND_LINE, series });
       at += needs;
     }
     const top = MARGIN.top + line * LEGEND_LINE, bottom = Math.max(top + 30, height - MARGIN.bottom);

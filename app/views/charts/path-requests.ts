@@ -17,6 +17,7 @@ export interface PathPlan {
   families: FamilyPaths[];
   /** Everything to be computed, as far as it is known by now: guests follow their host. */
   requests: SweepRequest[];
+  complete: boolean;
 }
 
 /** What the chart of these policies needs, and what of it is there. */
@@ -56,7 +57,7 @@ export function planPaths(view: PathView, catalogue: PolicyCatalogue, table: Met
       guestRandom: guests(random, (metrics) => guestRandom(finite(table.value(metrics, "kept_keys_mean"), tokens))),
     }];
   });
-  return { families, requests };
+  return { families, requests, complete: requests.every((request) => get(request)?.complete === true) };
 }
 
 /** A point that could not run has no place on the chart; its guest keeps the order of the others. */

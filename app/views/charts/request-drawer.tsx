@@ -1,8 +1,7 @@
-import { useCallback, useMemo, useRef } from "react";
+import { useCallback, useEffect, useMemo, useRef } from "react";
 import type { Capture } from "../../../data/reader/capture-types.ts";
 import { usePane } from "../../figure/pane.ts";
 import { count } from "../../lib/format.ts";
-import { whenIdle } from "../../lib/idle.ts";
 import { problemOf } from "../../lib/problem.ts";
 import { useSize } from "../../lib/use-size.ts";
 import { usePalette } from "../../marks/theme.ts";
@@ -22,6 +21,7 @@ import { Mark } from "../shell/mark.tsx";
 import { ProblemPanel } from "../shell/problem-panel.tsx";
 import { drawRequest, type RequestPicture } from "./draw-request.ts";
 import { denseBytes, errorFrom, peakBytes, requestCsv, type RequestPoint, type RequestShape } from "./request-model.ts";
+import { waitFor } from "./wait-for.ts";
 import "./charts.css";
 
 /** The same request under each policy: the most KV it ever holds, and what the answer's rows lose. */
@@ -50,13 +50,20 @@ function Request({ client, described, capture }: { client: PolicyClient; describ
   const width = size?.width ?? 0, height = size?.height ?? 0;
   const picture = useMemo<RequestPicture>(() => ({ palette, points, shape, active, width, height }), [palette, points, shape, active, width, height]);
   const draw = useCallback((g: SVGGElement) => drawRequest(g, picture), [picture]);
+  const still = waiting === "" && points.every(({ fresh }) => fresh);
+  const latest = useRef({ picture, still });
+  useEffect(() => { latest.current = { picture, still }; });
   usePane({
     id: "request", title: "Request: peak KV against error",
     toFigure: async () => {
-      await whenIdle();
-      return { width, height, theme: palette.name, title: `Layer ${layer}, head ${head}: output error against peak KV bytes of a request`, draw };
+      await waitFor(() => latest.current.still);
+      const shown = latest.current.picture;
+      return { width, height, theme: palette.name, title: `Layer ${layer}, head ${head}: output error against peak KV bytes of a request`, draw: (g) => drawRequest(g, shown) };
     },
-    toCsv: () => Promise.resolve(requestCsv(points, shape)),
+    toCsv: async () => {
+      await waitFor(() => latest.current.still);
+      return requestCsv(latest.current.picture.points, latest.current.picture.shape);
+    },
   });
   return (
     <div className="chart-drawer">
@@ -114,11 +121,15 @@ function useRequestPoints(client: PolicyClient, { catalogue }: CatalogueAnswer, 
     };
     const points = policies.flatMap((text, index): RequestPoint[] => {
       const policy = readPolicy(catalogue, text)?.policy, fate = fates[index] as Latest<FateAnswer>;
-      if (policy === undefined || fate.value === null) return [];
+      if (policy === undefined) return [];
+      if (fate.value === null) {
+        if (fate.error === null) waiting.push(`${policy.id}: computing`);
+        return [];
+      }
       const grid = grids?.get({ policy: text, context, chunk });
       const peak = peakBytes(policy, (slots[index]?.complete ?? slots[index]?.answer)?.metrics, grid, table, shape);
       if (peak === null) return [];
-      if (grid?.state === "running") waiting.push(`${policy.id}: ${grid.done} of ${grid.total} heads`);
+      if (policy.frees !== "nothing" && grid?.state === "running") waiting.push(`${policy.id}: ${grid.done} of ${grid.total} heads`);
       return [{ index, policy: text, family: policy.family, peak, error: errorFrom(fate.value.byRow, shape.context, fate.value.rows.count === fate.value.rows.of), fresh: fate.fresh, emulated: policy.frees === "emulated" }];
     });
     return { points: [dense, ...points], problem: fates.find(({ error }) => error !== null)?.error ?? null, waiting: waiting.join(", ") };

@@ -1,7 +1,6 @@
 import { useCallback, useEffect, useMemo, useRef, useState, type KeyboardEvent, type PointerEvent } from "react";
 import type { Capture } from "../../../data/reader/capture-types.ts";
 import { usePane } from "../../figure/pane.ts";
-import { whenIdle } from "../../lib/idle.ts";
 import { problemOf } from "../../lib/problem.ts";
 import { useSize } from "../../lib/use-size.ts";
 import { usePalette } from "../../marks/theme.ts";
@@ -20,6 +19,7 @@ import { drawTradeoff, familyTitle, PANEL_WIDTH, pointNear, type NearPoint, type
 import { PointReadout } from "./point-readout.tsx";
 import { tradeoffCsv } from "./tradeoff-csv.ts";
 import { buildPanel, type Panel } from "./tradeoff-model.ts";
+import { waitFor } from "./wait-for.ts";
 import { usePaths } from "./use-paths.ts";
 import "./charts.css";
 
@@ -56,8 +56,9 @@ function Tradeoff({ client, described, capture }: { client: PolicyClient; descri
   const picture = useMemo<TradeoffPicture>(() => ({ palette, panels, active, width, height }), [palette, panels, active, width, height]);
   const draw = useCallback((g: SVGGElement) => drawTradeoff(g, picture), [picture]);
   // An export waits for points that are still to come, and then takes what is on screen.
-  const latest = useRef(picture);
-  useEffect(() => { latest.current = picture; });
+  const still = plan.complete && slots.every(({ request, fresh, answer }) => request === null || (fresh && answer?.stage !== "recall"));
+  const latest = useRef({ picture, still });
+  useEffect(() => { latest.current = { picture, still }; });
 
   // Panels that do not all fit: the active policy's is in sight.
   const shownPanel = panels.findIndex(({ series }) => series.some(({ index }) => index === active));
@@ -73,16 +74,16 @@ function Tradeoff({ client, described, capture }: { client: PolicyClient; descri
   usePane({
     id: "tradeoff", title: "Trade-off of policies",
     toFigure: async () => {
-      await whenIdle();
-      const shown = latest.current;
+      await waitFor(() => latest.current.still);
+      const shown = latest.current.picture;
       return {
         width: shown.width, height: shown.height, theme: shown.palette.name, draw: (g) => drawTradeoff(g, shown),
         title: `Layer ${layer}, head ${head}: ${shown.panels.map((panel) => `${panel.loss.title} against ${panel.cost.title}`).join("; ")}`,
       };
     },
     toCsv: async () => {
-      await whenIdle();
-      return tradeoffCsv(latest.current.panels);
+      await waitFor(() => latest.current.still);
+      return tradeoffCsv(latest.current.picture.panels);
     },
   });
 

@@ -102,7 +102,7 @@ export function buildPanel(paths: FamilyPaths, options: ModelOptions): Panel {
     add("oracle", "oracle: top keys a row", byCost(base.map((host) => ({
       policy: "oracle", note: `as many keys a row as ${host.policy}`, x: read(cost, table, host.metrics), y: Math.max(0, 1 - table.value(host.metrics ?? undefined, "oracle_recall")), error: Number.NaN,
     }))));
-  } else if (paths.oracle !== undefined) add("oracle", `oracle: ${readPolicy(catalogue, paths.oracle.outcomes[0]?.policy ?? "")?.policy.id ?? ""}`, points(paths.oracle));
+  } else if (paths.oracle !== undefined) add("oracle", `oracle: ${readPolicy(catalogue, paths.oracle.outcomes[0]?.policy ?? "")?.policy.id ?? ""}${cost.metric === "step_bytes" ? ", its pass over K counted" : ""}`, points(paths.oracle));
   else add("oracle", "oracle: top keys a row", lent(paths.guestOracle));
   if (paths.random !== undefined) add("random", "random", points(paths.random));
   else add("random", "random", lent(paths.guestRandom));

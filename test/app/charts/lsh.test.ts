@@ -41,7 +41,10 @@ describe("chart scales", () => {
   it.each([[0.3, 1.1, 10], [0.001, 1, 10], [900, 1100, 2], [1e5, 4e5, 2], [512, 1 << 20, 2], [7, 7, 10]] as const)("from %d to %d have ticks inside, ascending, with room", (low, high, base) => {
     const scale = costScale(low, high, [50, 450], base), ticks = scale.ticks();
     expect(ticks.length).toBeGreaterThan(0);
-    for (const tick of ticks) expect(scale(tick)).toBeGreaterThanOrEqual(50), expect(scale(tick)).toBeLessThanOrEqual(450);
+    for (const tick of ticks) {
+      expect(scale(tick)).toBeGreaterThanOrEqual(50);
+      expect(scale(tick)).toBeLessThanOrEqual(450);
+    }
     expect(scale(low)).toBeGreaterThan(50);
     expect(scale(high)).toBeLessThan(450);
     expect([...ticks]).toEqual([...ticks].toSorted((a, b) => a - b));
