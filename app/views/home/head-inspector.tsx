@@ -7,6 +7,8 @@ import { context2d } from "../../marks/pixels.ts";
 import { usePalette } from "../../marks/theme.ts";
 import { useHover } from "../../state/hover.ts";
 import { useStore, useView } from "../../state/store.ts";
+import { isPolicyMetric } from "../../policies/use-model-grid.ts";
+import { useHeadMetric } from "./head-metric.ts";
 import { kvHeadOf } from "./grid-layout.ts";
 import { usePixelRatio } from "./head-grid.tsx";
 import { buildAtlas } from "./thumb-atlas.ts";
@@ -21,6 +23,7 @@ export function HeadInspector({ capture, overview, onOpen }: { capture: Capture;
   const chosenLayer = useView((view) => view.layer);
   const chosenHead = useView((view) => view.head);
   const metric = useView((view) => view.metric);
+  const policyMetric = useHeadMetric(overview);
   const { layer, head } = hovered ?? { layer: chosenLayer, head: chosenHead };
   const row = rowOfHead(overview, layer, head);
   const { statistics } = overview;
@@ -42,6 +45,13 @@ export function HeadInspector({ capture, overview, onOpen }: { capture: Capture;
           <table className="statistics">
             <thead><tr><th>Statistic</th><th>All heads</th><th className="num">This head</th></tr></thead>
             <tbody>
+              {isPolicyMetric(metric) && (
+                <tr className="current" title={`${policyMetric.doc} ${policyMetric.kind}, of the active policy`}>
+                  <td>{policyMetric.label}</td>
+                  <td><Spread values={policyMetric.values} row={row} range={policyMetric.range} /></td>
+                  <td className="num">{number(policyMetric.values[row] as number)}<span className="unit">{policyMetric.unit}</span></td>
+                </tr>
+              )}
               {STATISTICS.map((item) => (
                 <tr key={item.id} className={item.id === metric ? "current" : ""} title={item.doc}>
                   <td><button type="button" className="plain" aria-pressed={item.id === metric} onClick={() => store.set({ metric: item.id })}>{item.label}</button></td>
@@ -87,11 +97,11 @@ function Thumbnail({ overview, row }: { overview: Overview; row: number }) {
 const SPREAD = { width: 88, height: 14 };
 
 /** Every head as a hairline, this one as a full stroke. */
-function Spread({ values, row, range: [low, high] }: { values: Float32Array; row: number; range: [number, number] }) {
+function Spread({ values, row, range: [low, high] }: { values: ArrayLike<number>; row: number; range: readonly [number, number] }) {
   const palette = usePalette();
   const x = (value: number): number => 1 + ((SPREAD.width - 2) * (value - low)) / (high - low);
   const others = useMemo(
-    () => [...values].filter(Number.isFinite).map((value) => `M${x(value).toFixed(1)},4V${SPREAD.height - 3}`).join(""),
+    () => Array.from(values).filter(Number.isFinite).map((value) => `M${x(value).toFixed(1)},4V${SPREAD.height - 3}`).join(""),
     // oxlint-disable-next-line react-hooks/exhaustive-deps -- x follows from low and high
     [values, low, high],
   );
