@@ -16,7 +16,7 @@ export interface TradeoffPicture {
   width: number; height: number;
 }
 
-const MARGIN = { left: 48, right: 16, top: 56, bottom: 36 };
+const MARGIN = { left: 48, right: 20, top: 56, bottom: 36 };
 /** A panel narrower than this scrolls instead. */
 export const PANEL_WIDTH = 272;
 const LEGEND_LINE = 16;
