@@ -4,18 +4,14 @@
 #include "attention.h"
 
 namespace attnscope {
-namespace {
 
-constexpr std::align_val_t buffer_alignment{64};
-
-struct Buffer {
-  float* data = nullptr;
-  std::size_t capacity = 0;
-};
-
-}  // namespace
+static constexpr std::align_val_t buffer_alignment{64};
 
 struct Scratch::Impl {
+  struct Buffer {
+    float* data = nullptr;
+    std::size_t capacity = 0;
+  };
   std::vector<Buffer> buffers;
 
   ~Impl() {
@@ -31,7 +27,7 @@ Scratch& Scratch::operator=(Scratch&&) noexcept = default;
 float* Scratch::floats(int slot, std::size_t count) {
   auto& buffers = impl_->buffers;
   if (buffers.size() <= static_cast<std::size_t>(slot)) buffers.resize(slot + 1);
-  Buffer& b = buffers[slot];
+  Impl::Buffer& b = buffers[slot];
   if (b.capacity < count) {
     ::operator delete(b.data, buffer_alignment);
     b = {};  // nothing dangles should the allocation not return

@@ -6,17 +6,17 @@
 namespace attnscope {
 namespace {
 
-struct Family {
+struct ModelFamily {
   const char* name;
   Result<std::unique_ptr<Model>> (*make)(const ModelPlan&, const Weights&, ThreadPool&);
 };
-constexpr Family kFamilies[] = {{"llama", make_llama}};
+constexpr ModelFamily kFamilies[] = {{"llama", make_llama}};
 
 }  // namespace
 
 Result<std::unique_ptr<Model>> make_model(const ModelPlan& plan, const Weights& weights, ThreadPool& pool) {
   std::string known;
-  for (const Family& family : kFamilies) {
+  for (const ModelFamily& family : kFamilies) {
     if (plan.family == family.name) return family.make(plan, weights, pool);
     known += text(known.empty() ? "" : ", ", family.name);
   }
