@@ -89,7 +89,7 @@ export function drawBands(pen: Pen, { layout: l, window, palette, total, phases,
 }
 
 /** Ticks below the diagonal strip: the distance of the diagonal that leaves the map at this place of its lower edge. */
-export function drawDistanceAxis(pen: Pen, { layout: l, window, palette, total, axes }: PlotScene): void {
+export function drawDistanceAxis(pen: Pen, { layout: l, window, palette, total, axes, marginalsOf }: PlotScene): void {
   const y = diagonalTop(l) + l.diagonalStrip;
   const lastQuery = window.query + window.span;
   const nearest = lastQuery - (window.key + window.span);
@@ -99,5 +99,5 @@ export function drawDistanceAxis(pen: Pen, { layout: l, window, palette, total, 
     pen.line(x, y, x, y + 4, palette.axis);
     pen.text(x, y + 11, indexText(tick), { fill: palette.secondary, anchor: "middle" });
   }
-  pen.text(l.left + l.side / 2, y + 24, l.compact ? `diagonal mass by distance${axes === null ? "" : `, ${axisText(axes.diagonal)}`}` : "distance query − key, where its diagonal meets the lower edge", { fill: palette.secondary, anchor: "middle", size: 10 });
+  pen.text(l.left + l.side / 2, y + 24, l.compact ? `diagonal mass${marginalsOf === "" ? "" : ` of ${marginalsOf}`} by distance${axes === null ? "" : `, ${axisText(axes.diagonal)}`}` : "distance query − key, where its diagonal meets the lower edge", { fill: palette.secondary, anchor: "middle", size: 10 });
 }

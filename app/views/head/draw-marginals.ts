@@ -16,13 +16,17 @@ export function marginalAxes(marginals: HeadMarginals, row: RowStatistic): Margi
 
 /** The three strips. Each pixel is the largest value of the indices under it, so a lone spike never disappears. */
 export function drawMarginals(pen: Pen, scene: PlotScene): void {
-  const { layout: l, window, palette, marginals, axes, rowMarginal } = scene;
+  const { layout: l, window, palette, marginals, axes, rowMarginal, marginalsOf } = scene;
   const spec = ROW_MARGINALS[rowMarginal];
   const right = rowStripLeft(l), bottom = diagonalTop(l);
   const pooled = window.span > l.side;
   const small = { fill: palette.secondary, size: 10 } as const;
   const label = (y: number, name: string, axis: MarginalAxis | undefined) => {
     if (l.compact) return;
+    if (marginalsOf !== "") {
+      y += 6;
+      pen.text(l.left - 10, y - 14, `${marginalsOf}:`, { fill: palette.text, anchor: "end" });
+    }
     pen.text(l.left - 10, y, name, { fill: palette.text, anchor: "end" });
     pen.text(l.left - 10, y + 14, pooled ? "Σ p, max per px" : "Σ p", { ...small, anchor: "end" });
     if (axis !== undefined) pen.text(l.left - 10, y + 27, `log ${tickText(axis.low)} – ${tickText(axis.high)}`, { ...small, anchor: "end" });
@@ -36,6 +40,7 @@ export function drawMarginals(pen: Pen, scene: PlotScene): void {
   const edge = l.compact ? { x: l.width - 1, anchor: "end" } as const : { x: right, anchor: "start" } as const;
   pen.text(edge.x, l.top - (l.compact ? 60 : 43), spec.label, { fill: palette.text, anchor: edge.anchor });
   pen.text(edge.x, l.top - (l.compact ? 48 : 29), pooled ? `${spec.unit}, max/px` : spec.unit, { ...small, anchor: edge.anchor });
+  if (marginalsOf !== "") pen.text(edge.x, l.top - (l.compact ? 36 : 57), l.compact ? `of ${marginalsOf}` : `${marginalsOf}:`, { ...(l.compact ? small : { fill: palette.text }), anchor: edge.anchor });
   if (marginals === null || axes === null) return;
 
   const column = poolToPixels(marginals.column, window.key, window.span, l.side, "max");
@@ -51,7 +56,7 @@ export function drawMarginals(pen: Pen, scene: PlotScene): void {
   const near = poolToPixels(marginals.diagonal, nearest, window.span, l.side, "max").toReversed();
   strip(pen, near, l.diagonalStrip - 4, axes.diagonal, palette, (along, height) => [l.left + along, bottom + l.diagonalStrip - height]);
   // No room beside the strips: the diagonal one is named with its axis.
-  if (l.compact) pen.text(l.left, l.top - 60, `column mass, ${axisText(axes.column)}`, small);
+  if (l.compact) pen.text(l.left, l.top - 60, `column mass${marginalsOf === "" ? "" : ` of ${marginalsOf}`}, ${axisText(axes.column)}`, small);
 }
 
 export const axisText = (axis: MarginalAxis): string => `log ${tickText(axis.low)} – ${tickText(axis.high)}`;

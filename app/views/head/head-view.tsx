@@ -4,6 +4,7 @@ import { useActions } from "../../actions/registry.ts";
 import { busy } from "../../lib/idle.ts";
 import { useSize } from "../../lib/use-size.ts";
 import { usePalette } from "../../marks/theme.ts";
+import { useHover, useHoverStore } from "../../state/hover.ts";
 import { useStore, useView } from "../../state/store.ts";
 import { fullWindow, storedWindow, type MapWindow } from "../../tiles/geometry.ts";
 import { ROW_STATISTICS, type RowStatistic } from "../../workers/protocol.ts";
@@ -23,7 +24,6 @@ import { MaskBadge } from "./mask-badge.tsx";
 import type { MinimapHandle } from "./minimap.tsx";
 import { comparesKept, type PaneComparison } from "./overlay.ts";
 import { ReadoutLine } from "./readout-line.tsx";
-import type { Pair } from "./readout.ts";
 import { ROW_MARGINALS } from "./scene.ts";
 import { useTiles } from "./use-head-data.ts";
 import "./head.css";
@@ -47,7 +47,10 @@ export function HeadView({ capture }: { capture: Capture }) {
   const { pooling, rowMarginal, panes, compare } = view;
   const total = capture.totalTokens;
   const palette = usePalette();
-  const [pinned, setPinned] = useState<Pair | null>(null);
+  const hover = useHoverStore();
+  const pinned = useHover((h) => h.pinned);
+  // A pair belongs to the capture it was pinned on.
+  useEffect(() => () => hover.set({ pinned: null }), [capture, hover]);
   const [started, setStarted] = useState(false);
   const [drawn, setDrawn] = useState(false);
   const [focus] = useState(() => new PaneFocus());
@@ -98,7 +101,7 @@ export function HeadView({ capture }: { capture: Capture }) {
     store.set((v) => setPaneWindow(v, side, stored, total), { gesture: "window" });
   };
 
-  const actions = useMemo(() => paneActions({ focus, hold: () => setHeld(true), release: () => setPinned(null) }), [focus]);
+  const actions = useMemo(() => paneActions({ focus, hold: () => setHeld(true), release: () => hover.set({ pinned: null }) }), [focus, hover]);
   useActions(actions);
   useEffect(() => {
     const up = (event: KeyboardEvent) => { if (event.code === "KeyB") setHeld(false); };
@@ -128,7 +131,7 @@ export function HeadView({ capture }: { capture: Capture }) {
       model={parts[side].model} data={parts[side].data} overlay={parts[side].overlay} comparison={comparison} keyStrip={two ? parts.first.overlay !== null || parts.second.overlay !== null : parts[side].overlay !== null}
       pooling={pooling} rowMarginal={rowMarginal} live={lives[place(side)]} handle={maps[place(side)]} pinned={pinned}
       onMoved={(next) => moveOther(side, next)} onSettled={(next) => commit(side, next)} onActive={() => focus.set(side)}
-      onClicked={(pair) => setPinned((last) => (last?.query === pair.query && last.key === pair.key ? null : pair))}
+      onClicked={(pair) => hover.set({ pinned: pinned?.query === pair.query && pinned.key === pair.key ? null : pair })}
       onDrawn={(at) => {
         if (side === active) minimap.current?.follow(at);
         setDrawn(true);

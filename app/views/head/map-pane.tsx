@@ -70,8 +70,8 @@ export function MapPane(props: Props) {
   const layout = useMemo(() => (size === null ? null : plotLayout(size.width, size.height, { compact: size.width < COMPACT_PX, keyStrip })), [size, keyStrip]);
   const scene = useMemo<PlotScene | null>(() => layout === null ? null : {
     layout, window, total, palette, tokens: service?.tokens ?? null, needles: data.needles, phases: data.phases,
-    marginals: data.marginals, rowMarginal, axes: data.axes, fate: null,
-  }, [layout, window, total, palette, service, data.needles, data.phases, data.marginals, rowMarginal, data.axes]);
+    marginals: data.marginals, rowMarginal, marginalsOf: compared ? "map 1" : "", axes: data.axes, fate: null,
+  }, [layout, window, total, palette, service, data.needles, data.phases, data.marginals, rowMarginal, compared, data.axes]);
 
   const callbacks = useRef(props);
   useEffect(() => { callbacks.current = props; });

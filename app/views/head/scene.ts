@@ -19,6 +19,8 @@ export interface PlotScene {
   phases: readonly Phase[];
   marginals: HeadMarginals | null;
   rowMarginal: RowStatistic;
+  /** Whose strips stand beside a picture of two maps, such as "map 1"; "" where that is plain. */
+  marginalsOf: string;
   /** Axes over the whole head, so that strips keep theirs while panning. */
   axes: MarginalAxes | null;
   /** What a policy does to each key; null without one, or before it is known. */
