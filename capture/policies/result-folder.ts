@@ -33,7 +33,7 @@ function statusOf(path: string, kind: ResultKind): unknown {
 /** Refuses a folder that holds anything but results of this command, before anything is computed. */
 export function checkResultFolder(folder: string, kind: ResultKind): ResultState {
   const state = resultState(folder, kind);
-  if (state === "other") throw userError("E_EVAL_OUTPUT", `${folder} exists and holds no results of attnscope ${kind}, so nothing in it is touched; choose another folder with --out.`);
+  if (state === "other") throw userError("E_RESULTS_OUTPUT", `${folder} exists and holds no results of attnscope ${kind}, so nothing in it is touched; choose another folder with --out.`);
   return state;
 }
 
@@ -41,7 +41,7 @@ export function checkResultFolder(folder: string, kind: ResultKind): ResultState
 export function checkRoom(folder: string, kind: ResultKind, overwrite: boolean): void {
   const state = checkResultFolder(folder, kind);
   if (state === "free" || overwrite) return;
-  throw userError("E_EVAL_OUTPUT", `${folder} already holds results; choose another folder with --out, ${kind === "eval" && state === "stopped" ? "go on with --resume, " : ""}or replace them with --overwrite.`);
+  throw userError("E_RESULTS_OUTPUT", `${folder} already holds results; choose another folder with --out, ${kind === "eval" && state === "stopped" ? "go on with --resume, " : ""}or replace them with --overwrite.`);
 }
 
 /** Makes room for new results; old ones go only with `overwrite`. Anything else in the folder stays. */

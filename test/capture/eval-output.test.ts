@@ -77,12 +77,12 @@ describe("folders of results", () => {
     await writeFile(join(folder, "eval.json"), '{"format": "attnscope-eval", "status": "complete"}');
     await writeFile(join(folder, "results.csv"), "x");
     await writeFile(join(folder, "notes.txt"), "mine");
-    expect(() => clearResults(folder, "eval", false)).toThrow(expect.objectContaining({ code: "E_EVAL_OUTPUT" }));
+    expect(() => clearResults(folder, "eval", false)).toThrow(expect.objectContaining({ code: "E_RESULTS_OUTPUT" }));
     clearResults(folder, "eval", true);
     expect(await readdir(folder)).toEqual(["notes.txt"]);
-    expect(() => checkResultFolder(folder, "eval")).toThrow(expect.objectContaining({ code: "E_EVAL_OUTPUT" }));
+    expect(() => checkResultFolder(folder, "eval")).toThrow(expect.objectContaining({ code: "E_RESULTS_OUTPUT" }));
     await mkdir(join(folder, "sub"));
-    expect(() => checkResultFolder(join(folder, "notes.txt"), "eval")).toThrow(expect.objectContaining({ code: "E_EVAL_OUTPUT" }));
+    expect(() => checkResultFolder(join(folder, "notes.txt"), "eval")).toThrow(expect.objectContaining({ code: "E_RESULTS_OUTPUT" }));
   });
 });
 

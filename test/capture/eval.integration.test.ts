@@ -82,7 +82,7 @@ describe("a synthetic capture under a grid and two families", () => {
 
   test("complete results are neither gone on with nor replaced unasked", async () => {
     const again = (...more: string[]) => runCli("eval", capture, "--policy", "dense", "--out", out, ...more);
-    expect((await again()).stderr).toContain("E_EVAL_OUTPUT");
+    expect((await again()).stderr).toContain("E_RESULTS_OUTPUT");
     expect((await again("--resume")).stderr).toContain("E_RESUME_COMPLETE");
     expect((await again("--overwrite")).status).toBe(0);
     expect((await readTables(out, "results")).arrow).toHaveLength(8);
@@ -174,7 +174,7 @@ describe("refusals", () => {
   test("a folder that holds something else stays as it is", async () => {
     const out = await temporaryFolder();
     await writeFile(join(out, "notes.txt"), "mine");
-    expect(await refusal(DEMO, "--policy", "dense", "--out", out)).toEqual(says("E_EVAL_OUTPUT", "nothing in it is touched"));
+    expect(await refusal(DEMO, "--policy", "dense", "--out", out)).toEqual(says("E_RESULTS_OUTPUT", "nothing in it is touched"));
     expect(await readFile(join(out, "notes.txt"), "utf8")).toBe("mine");
   });
 });

@@ -99,12 +99,12 @@ test("refusals: other models, mixed families, a folder with something else", asy
   await refused("E_OPTION", DEMO, DEMO, "--policy", "dense", "--fallback", "2");
   const kept = await newOut();
   await transfer(DEMO, DEMO, "--policy", "dense", "--heads", "0.0", "--out", kept);
-  await refused("E_EVAL_OUTPUT", DEMO, DEMO, "--policy", "dense", "--out", kept);
+  await refused("E_RESULTS_OUTPUT", DEMO, DEMO, "--policy", "dense", "--out", kept);
   // Old results are there until new ones are.
   await refused("E_TRANSFER_MODEL", DEMO, other, "--policy", "dense", "--out", kept, "--overwrite");
   expect((await readTables(kept, "transfer")).arrow).toHaveLength(1);
   const out = await temporaryFolder();
   await writeFile(join(out, "notes.txt"), "mine");
-  await refused("E_EVAL_OUTPUT", DEMO, DEMO, "--policy", "dense", "--out", out);
+  await refused("E_RESULTS_OUTPUT", DEMO, DEMO, "--policy", "dense", "--out", out);
   expect(await readFile(join(out, "notes.txt"), "utf8")).toBe("mine");
 });
