@@ -10,6 +10,7 @@ PolicyEntry block_sparse_entry();
 PolicyEntry lagkv_official_entry();
 PolicyEntry lagkv_kvpress_entry();
 PolicyEntry streaming_llm_entry();
+PolicyEntry keydiff_entry();
 PolicyEntry magicpig_authors_entry();
 PolicyEntry magicpig_paper_entry();
 PolicyEntry topk_exact_entry();
@@ -26,6 +27,7 @@ std::span<const PolicyEntry> policies() {
       lagkv_official_entry(),
       lagkv_kvpress_entry(),
       streaming_llm_entry(),
+      keydiff_entry(),
       magicpig_authors_entry(),
       magicpig_paper_entry(),
       topk_exact_entry(),

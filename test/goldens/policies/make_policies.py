@@ -79,6 +79,10 @@ def main():
             add(f'lagkv-kvpress:sink=4,lag=64,compression_ratio={ratio}' + (',cross_scoring=1' if cross else ''), head, later_rows,
                 lambda i: member(np.concatenate([after, np.arange(CONTEXT, i + 1)])), context=CONTEXT)
         add('streaming-llm:sink=4,recent=96', head, later_rows, lambda i: member(ref.streaming(i + 1, 4, 96)), context=CONTEXT)
+        for tokens, sink, recent in [(150, 0, 0), (100, 4, 32)]:
+            resident = ref.keydiff(k64, CONTEXT, N, tokens, sink, recent)
+            add(f'keydiff-budget:tokens={tokens}' + (f',sink={sink},recent={recent}' if sink else ''), head, later_rows,
+                lambda i: member(np.append(resident[i], i)), context=CONTEXT)
         for count in [16, 100]:
             add(f'topk-exact:k={count}', head, later_rows, lambda i: member(ref.top_indices(attention[head][0][i][:i + 1], count, 1e-5)), context=CONTEXT)
 

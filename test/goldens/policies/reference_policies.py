@@ -166,6 +166,20 @@ def streaming(n, sink, recent):
     return np.array([j for j in range(n) if j < sink or j >= n - recent])
 
 
+def keydiff(k, prompt, n, tokens, sink, recent):
+    """Positions resident after the prompt and after every later token up to n, by number of tokens fed."""
+    def shrink(held):
+        if len(held) <= tokens: return held
+        unit = k[held] / np.linalg.norm(k[held], axis=1, keepdims=True)
+        anchor = unit.mean(0)
+        score = -unit @ anchor / np.linalg.norm(anchor)
+        score[:sink] = score[len(held) - recent:] = INF
+        return held[np.sort(top_indices(score, tokens, 1e-6))]
+    held = {prompt: shrink(np.arange(prompt))}
+    for i in range(prompt, n): held[i + 1] = shrink(np.append(held[i], i))
+    return held
+
+
 # ---- metrics ------------------------------------------------------------------------------------------------------
 
 def metrics(p, v, kept, rows, sinks=4):
