@@ -6,7 +6,7 @@ import { printJson, printLine, printRemarks } from "../lib/output.ts";
 import { formatCount, formatSeconds } from "../lib/text-format.ts";
 import { evaluateHeads, headKey, type EvalPart } from "../policies/eval.ts";
 import { describeRun, openJournal, writeResults } from "../policies/eval-output.ts";
-import { addReplayFlags, collect, count, type ReplayFlags } from "../policies/flags.ts";
+import { addReplayFlags, collect, count, rowsWords, type ReplayFlags } from "../policies/flags.ts";
 import type { HeadRecord, Journal } from "../policies/journal.ts";
 import { listCatalogue } from "../policies/list.ts";
 import { openReplayed, replayedHeads } from "../policies/open-captures.ts";
@@ -109,7 +109,7 @@ function report(flags: EvalFlags, out: string | undefined, { status, summary, he
   }
   for (const { capture, points } of summary) {
     const of = points[0]?.heads ?? 0;
-    printLine(`${capture}: ${formatCount(of)} ${of === 1 ? "head" : "heads"}, teacher-forced; means over the heads that a policy acts on${points.some(({ recallSd }) => recallSd !== null) ? `; ± standard deviation over ${flags.seeds} seeds` : ""}`);
+    printLine(`${capture}: ${formatCount(of)} ${of === 1 ? "head" : "heads"}, teacher-forced on ${rowsWords(flags.rows)}; means over the heads that a policy acts on${points.some(({ recallSd }) => recallSd !== null) ? `; ± standard deviation over ${flags.seeds} seeds` : ""}`);
     printLine(`${formatSummary(points)}\n`);
   }
   printLine(`${status === "partial" ? "stopped; " : ""}${formatCount(heads)} heads in ${formatSeconds(seconds)} (${rate.toFixed(2)} heads/s)${out === undefined ? "; nothing written (--out FOLDER keeps the results)" : `, results in ${flags.out}${status === "partial" ? "; --resume goes on" : ""}`}`);

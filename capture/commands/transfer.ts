@@ -7,7 +7,7 @@ import { printJson, printLine, printRemarks } from "../lib/output.ts";
 import { SOFTWARE_VERSION } from "../lib/software.ts";
 import { formatSeconds } from "../lib/text-format.ts";
 import { describeCapture, describeHost } from "../policies/eval-output.ts";
-import { addReplayFlags, collect, count, share, type ReplayFlags } from "../policies/flags.ts";
+import { addReplayFlags, collect, count, rowsWords, share, type ReplayFlags } from "../policies/flags.ts";
 import { LABEL_RULES } from "../policies/labels.ts";
 import { openReplayed, replayedHeads, type HeadAddress, type OpenedCapture } from "../policies/open-captures.ts";
 import { choosePoints, type Point } from "../policies/points.ts";
@@ -93,7 +93,7 @@ async function transfer(engine: NodeEngine, catalogue: PolicyCatalogue, a: Opene
   if (out !== undefined && done.length > 0) write(out, run, done, { status, summary, seconds, flags });
   if (flags.json) printJson({ event: "result", out: out ?? null, status, kind: "teacher-forced", policy: policy.policy, heads: done.length, seconds, summary });
   else {
-    printTransfer(done, summary, { policy: policy.policy, a: a.capture.manifest.prompt.name, b: b.capture.manifest.prompt.name, prefill: policy.descriptor.family === "prefill" });
+    printTransfer(done, summary, { policy: policy.policy, a: a.capture.manifest.prompt.name, b: b.capture.manifest.prompt.name, prefill: policy.descriptor.family === "prefill", rows: rowsWords(flags.rows) });
     printLine(`\n${status === "partial" ? "stopped; " : ""}${done.length} heads in ${formatSeconds(seconds)}${out === undefined ? "; nothing written (--out FOLDER keeps the results)" : `, results in ${flags.out}`}`);
   }
   if (status === "partial") process.exitCode = EXIT_INTERRUPTED;

@@ -25,3 +25,6 @@ export function addReplayFlags(command: Command): Command {
     .option("--chunk <tokens>", "retention: feed the prompt in chunks of this many tokens; 0: in one piece", count(0, MOST_TOKENS), 0)
     .option("--threads <n>", "threads (default: all)", count(1, 1024));
 }
+
+/** What the printed numbers rest on. */
+export const rowsWords = (rows: ReplayFlags["rows"]): string => (rows === "all" ? "all stored rows" : "sampled rows");

@@ -7,11 +7,11 @@ import { name, type FallbackSummary, type TransferSummary } from "./transfer-sum
 /** Heads printed one by one; the largest losses where there are more. */
 const MOST_HEADS = 32;
 
-export function printTransfer(heads: readonly TransferHead[], summary: TransferSummary, about: { policy: string; a: string; b: string; prefill: boolean }): void {
+export function printTransfer(heads: readonly TransferHead[], summary: TransferSummary, about: { policy: string; a: string; b: string; prefill: boolean; rows: string }): void {
   const shown = heads.length <= MOST_HEADS ? heads : heads.toSorted((x, y) => loss(y) - loss(x)).slice(0, MOST_HEADS);
-  printLine(`${about.policy} from ${about.a} to ${about.b}, teacher-forced${shown.length < heads.length ? `; the ${MOST_HEADS} of ${heads.length} heads that lose most` : ""}`);
+  printLine(`${about.policy} from ${about.a} to ${about.b}, teacher-forced on ${about.rows}${shown.length < heads.length ? `; the ${MOST_HEADS} of ${heads.length} heads that lose most` : ""}`);
   printLine(formatTable(
-    ["head", "own A", "own B", "A's indices on B", "loss", "label A", "label B", "estimate", "then", "configuration of A", "on A", "on B"],
+    ["head", "own A", "own B", "A's indices on B", "loss", "label A", "label B", summary.indices === null ? "estimate" : "estimate of A's", "then", "configuration of A", "on A", "on B"],
     shown.map((head) => [
       name(head), number(head.ownA.recall), number(head.ownB.recall), number(head.indices?.recall ?? null), number(head.indices === null ? null : head.ownB.recall - head.indices.recall),
       head.labelA ?? "-", head.labelB ?? "-", number(head.indices?.fallback.estimated ?? head.ownFallback?.estimated ?? null), verdict(head),

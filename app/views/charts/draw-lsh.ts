@@ -44,7 +44,7 @@ export function drawCosines(g: SVGGElement, { palette, histogram, rows, width, h
 }
 
 export interface SharePicture { palette: Palette; shares: readonly ShareRow[]; own: string; width: number; height: number }
-const SHARE = { left: 92, right: 60, top: 26, bottom: 36 };
+const SHARE = { left: 104, right: 60, top: 26, bottom: 36 };
 
 /** A line for each setting of the tables: a tick where the cosines predict its share, a disc where it really reads. */
 export function drawShares(g: SVGGElement, { palette, shares, own, width, height }: SharePicture): void {

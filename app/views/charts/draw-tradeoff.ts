@@ -18,7 +18,7 @@ export interface TradeoffPicture {
 
 const MARGIN = { left: 48, right: 20, top: 56, bottom: 36 };
 /** A panel narrower than this scrolls instead. */
-export const PANEL_WIDTH = 272;
+export const PANEL_WIDTH = 304;
 const LEGEND_LINE = 16;
 /** Mean width of a letter of the figure font at its size; enough to keep legend entries apart. */
 const LETTER = 5.9;

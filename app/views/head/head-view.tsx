@@ -49,7 +49,7 @@ export function HeadView({ capture }: { capture: Capture }) {
   const palette = usePalette();
   const hover = useHoverStore();
   const pinned = useHover((h) => h.pinned);
-  // A pair belongs to the capture it was pinned on.
+  // oxlint-disable-next-line react/exhaustive-effect-dependencies -- a pair belongs to the capture it was pinned on
   useEffect(() => () => hover.set({ pinned: null }), [capture, hover]);
   const [started, setStarted] = useState(false);
   const [drawn, setDrawn] = useState(false);
@@ -157,7 +157,7 @@ export function HeadView({ capture }: { capture: Capture }) {
   return (
     <section className="head-view" aria-label={`Attention map of ${titleOf(active)}`}>
       <header className="head-header">
-        {!two && <h1>{nameOf(single)}</h1>}
+        {!two && (comparison === null || comparison.mode === "blink") && <h1>{comparison !== null && <><b className="pane-letter blinking">{letterOf(single)}</b> </>}{nameOf(single)}</h1>}
         {!two && !stacked && badges}
         {panes === 1 && <PolicySelect side="first" />}
         <span className="spacer" />

@@ -37,6 +37,8 @@ export function ReadoutPanel({ service, edge, pooling, rowMarginal, shown, other
   };
   const spec = ROW_MARGINALS[rowMarginal];
   const distance = pair === null || pair.key > pair.query ? undefined : pair.query - pair.key;
+  // Of two maps, the strips and these values are of one.
+  const of = other === null ? "" : ` ${shown.label}`;
   const about = { service, edge, pooling, pair };
 
   return (
@@ -45,9 +47,9 @@ export function ReadoutPanel({ service, edge, pooling, rowMarginal, shown, other
       <dt>key</dt><dd><b>{pair === null ? "–" : indexText(pair.key)}</b>{pair !== null && token(pair.key)}</dd>
       <Value {...about} {...shown} label={other === null ? "value" : `value ${shown.label}`} />
       {other !== null && <Value {...about} {...other} label={`value ${other.label}`} second />}
-      <dt>{spec.label}</dt><dd>{number(marginals?.rows[rowMarginal], pair?.query)} {pair !== null && <small>{spec.unit}, query</small>}</dd>
-      <dt>column mass</dt><dd>{number(marginals?.column, pair?.key)} {pair !== null && <small>key, all queries</small>}</dd>
-      <dt>diagonal mass</dt><dd>{number(marginals?.diagonal, distance)} {distance !== undefined && <small>distance {indexText(distance)}</small>}</dd>
+      <dt>{spec.label}{of}</dt><dd>{number(marginals?.rows[rowMarginal], pair?.query)} {pair !== null && <small>{spec.unit}, query</small>}</dd>
+      <dt>column mass{of}</dt><dd>{number(marginals?.column, pair?.key)} {pair !== null && <small>key, all queries</small>}</dd>
+      <dt>diagonal mass{of}</dt><dd>{number(marginals?.diagonal, distance)} {distance !== undefined && <small>distance {indexText(distance)}</small>}</dd>
       <dd className="head-hint">{pinned === null ? "click pins the pair" : "pinned; Esc releases"}</dd>
     </dl>
   );

@@ -29,9 +29,11 @@ export function PolicyRow({ index, text, active, slot, described }: Props) {
     <section className="policy-row" data-active={active} aria-label={`Policy ${LETTERS[index]}`}>
       <header>
         <button type="button" className="plain chip-button" onClick={() => store.set({ activePolicy: index })} aria-pressed={active} title={`Policy ${LETTERS[index]}, Shift+${index + 1}`}><Chip index={index} /></button>
-        <PolicyPicker catalogue={catalogue} current={read?.policy.id ?? ""} onPick={({ id }) => set(startText(described, id))}>
-          <b>{read?.policy.id ?? text}</b> <span aria-hidden="true">▾</span>
-        </PolicyPicker>
+        {active ? (
+          <PolicyPicker catalogue={catalogue} current={read?.policy.id ?? ""} onPick={({ id }) => set(startText(described, id))}>
+            <b>{read?.policy.id ?? text}</b> <span aria-hidden="true">▾</span>
+          </PolicyPicker>
+        ) : <button type="button" className="plain picker-button" onClick={() => store.set({ activePolicy: index })} title={`${text}\nUnfold`}><b>{read?.policy.id ?? text}</b></button>}
         <span className="spacer" />
         {!active && <Summary slot={slot} described={described} />}
         <button type="button" className="plain remove" aria-label={`Remove policy ${LETTERS[index]}`} title="Remove" onClick={() => store.set((view) => removePolicy(view, index))}>×</button>

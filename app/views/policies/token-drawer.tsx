@@ -8,6 +8,7 @@ import { usePolicies } from "../../policies/context.tsx";
 import { LETTERS, requestOf } from "../../policies/pane-policy.ts";
 import { policyProblem } from "../../policies/problem.ts";
 import { requestKey } from "../../policies/slot.ts";
+import { readPolicy } from "../../policies/text.ts";
 import { MISSED_STEPS } from "../../policies/token-look.ts";
 import { useLatest } from "../../policies/use-latest.ts";
 import { useView } from "../../state/store.ts";
@@ -19,7 +20,7 @@ const NO_MARKS = { needles: [], phases: [] };
 
 /** The text of the sequence, coloured by what the active policy does to each token. */
 export function TokenDrawer({ capture }: { capture: Capture }) {
-  const { client } = usePolicies();
+  const { client, catalogue } = usePolicies();
   const [version, setVersion] = useState(0);
   const { service, error: poolError } = useTiles(capture, () => setVersion((n) => n + 1));
   const policies = useView((view) => view.policies), active = useView((view) => view.activePolicy), rowsMode = useView((view) => view.rowsMode);
@@ -32,6 +33,8 @@ export function TokenDrawer({ capture }: { capture: Capture }) {
   );
   const palette = usePalette();
   const colours = useMemo(() => missedStyles(palette.name), [palette]);
+  const family = catalogue.value === null ? undefined : readPolicy(catalogue.value.catalogue, request.policy)?.policy.family;
+  const lastRow = (family === "prefill" ? capture.promptTokens : capture.totalTokens) - 1;
   const problem = poolError ?? fate.error;
   return (
     <div className="token-drawer" style={colours}>
@@ -46,7 +49,7 @@ export function TokenDrawer({ capture }: { capture: Capture }) {
         )}
         {problem !== null && problem !== undefined && <span className="danger" role="alert">{policyProblem(problem).text}</span>}
       </p>
-      {service !== null && <TokenProse total={capture.totalTokens} texts={service.tokens} version={version} keys={fate.value?.keys ?? null} marks={marks.value ?? NO_MARKS} />}
+      {service !== null && <TokenProse total={capture.totalTokens} lastRow={lastRow} texts={service.tokens} version={version} keys={fate.value?.keys ?? null} marks={marks.value ?? NO_MARKS} />}
     </div>
   );
 }

@@ -19,8 +19,11 @@ const MOST_BLOCKS = 18;
 const GUTTER_PX = 64;
 
 /** The whole sequence as text; only what is in sight is on the page. */
-export function TokenProse({ total, texts, version, keys, marks }: {
-  total: number; texts: TokenTexts; version: number; keys: KeyFateValues | null; marks: ProseMarks;
+export function TokenProse({ total, lastRow, texts, version, keys, marks }: {
+  total: number;
+  /** Query a key is paired with where the crosshair is on none: the last one the policy acts on. */
+  lastRow: number;
+  texts: TokenTexts; version: number; keys: KeyFateValues | null; marks: ProseMarks;
 }) {
   const hover = useHoverStore();
   const colour = useView((view) => view.colour);
@@ -76,7 +79,7 @@ export function TokenProse({ total, texts, version, keys, marks }: {
 
   /** The pair of a token as key: with the row the crosshair is on, or the last that sees it. */
   const pairOf = (key: number) => {
-    const row = hover.get().pinned?.query ?? hover.get().pair?.query ?? total - 1;
+    const row = hover.get().pinned?.query ?? hover.get().pair?.query ?? lastRow;
     return { key, query: Math.max(key, row) };
   };
 
