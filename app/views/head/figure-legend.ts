@@ -8,7 +8,9 @@ import { tickText } from "./number-text.ts";
 import { comparesKept, type PaneComparison } from "./overlay.ts";
 import type { Pen } from "./pen.ts";
 
-const LINE = 16, BAR_STEPS = 110;
+const LINE = 16, BAR_STEPS = 110, BAR_PX = 220;
+/** Mean width of a character of the line below the bar. */
+const CHARACTER_PX = 5.6;
 
 export interface FigureLegend {
   palette: Palette; colour: ColourScale; pooling: Pooling;
@@ -29,18 +31,23 @@ function place(items: readonly LegendItem[], width: number): { item: LegendItem;
   });
 }
 
-const barWidth = (width: number): number => Math.min(220, width * 0.4);
+/** Where bar and items stand: side by side, or the items below a bar whose line of text would run into them. */
+function arrange(legend: FigureLegend, width: number): { bar: number; x: number; y: number; placed: ReturnType<typeof place> } {
+  const beside = Math.min(BAR_PX, width * 0.4);
+  if (barOf(legend).text.length * CHARACTER_PX <= beside + 20) return { bar: beside, x: beside + 28, y: 0, placed: place(legend.items, width - beside - 28) };
+  return { bar: Math.min(BAR_PX, width), x: 0, y: 48, placed: place(legend.items, width) };
+}
 
-export function legendHeight({ items }: FigureLegend, width: number): number {
-  const rows = place(items, width - barWidth(width) - 28);
-  return Math.max(58, (rows.at(-1)?.y ?? 0) + LINE + 16);
+export function legendHeight(legend: FigureLegend, width: number): number {
+  const { y, placed } = arrange(legend, width);
+  return Math.max(58, y + (placed.at(-1)?.y ?? 0) + LINE + 16);
 }
 
 /** Colour bar with its ends and scale, and what the other colours mean. */
 export function drawFigureLegend(pen: Pen, legend: FigureLegend, left: number, y: number, width: number): void {
   const { palette } = legend;
   const small = { fill: palette.secondary, size: 10 } as const;
-  const bar = barWidth(width), step = bar / BAR_STEPS;
+  const { bar, x: right, y: down, placed } = arrange(legend, width), step = bar / BAR_STEPS;
   const { colourAt, ticks, text } = barOf(legend);
   for (let i = 0; i < BAR_STEPS; i++) pen.rect(left + i * step, y, step + 0.5, 10, colourAt(i / (BAR_STEPS - 1)));
   pen.frame(left - 0.5, y - 0.5, bar + 1, 11, palette.line);
@@ -49,7 +56,7 @@ export function drawFigureLegend(pen: Pen, legend: FigureLegend, left: number, y
     pen.text(left + at * bar, y + 20, tick, { ...small, anchor: at === 0 ? "start" : at === 1 ? "end" : "middle" });
   }
   pen.text(left, y + 34, text, small);
-  for (const { item, x, y: row } of place(legend.items, width - bar - 28)) drawItem(pen, palette, item, left + bar + 28 + x, y + row);
+  for (const { item, x, y: row } of placed) drawItem(pen, palette, item, left + right + x, y + down + row);
 }
 
 /** The bar of the picture: the map's own, or the diverging one of a comparison, with three ticks and a line of text. */

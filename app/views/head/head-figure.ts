@@ -29,6 +29,8 @@ export interface FigureInput {
 }
 
 const HEADER = 36, NOTE = 16;
+/** Mean width of a character of the lines above the map. */
+const CHARACTER_PX = 6;
 /** Pixels of the matrix image a CSS pixel: cells stay sharp when a figure is printed at twice its size. */
 const IMAGE_SCALE = 2;
 /** After this long a figure is refused with the number of tiles that are missing. */
@@ -55,10 +57,13 @@ export async function headFigure(input: FigureInput): Promise<FigureSpec> {
   const image = matrixImage(input);
   const items = legendItems({ palette, colour, needles: scene.needles.length > 0, phases: scene.phases, overlay, comparison });
   const legend: FigureLegend = { palette, colour, pooling, items, head: { layer, head }, comparison };
-  const width = layout.width - layout.left - 8;
+  // A map beside another is narrower than the lines above it.
+  const lines = CHARACTER_PX * Math.max(input.title.length * 1.2, input.badge.length, input.note.length);
+  const whole = Math.ceil(Math.max(layout.width, layout.left + lines + 8));
+  const width = whole - layout.left - 8;
   const header = HEADER + (input.note === "" ? 0 : NOTE);
   return {
-    width: layout.width, height: header + layout.height + legendHeight(legend, width), theme: palette.name, title: [`${input.title}: ${input.badge}`, input.note].filter((part) => part !== "").join("; "),
+    width: whole, height: header + layout.height + legendHeight(legend, width), theme: palette.name, title: [`${input.title}: ${input.badge}`, input.note].filter((part) => part !== "").join("; "),
     draw(g) {
       const pen = svgPen(g);
       pen.text(layout.left, 16, input.title, { fill: palette.text, size: 13 });
