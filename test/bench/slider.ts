@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
@@ -22,6 +23,7 @@ export type SliderPlace = "chromium" | "node" | "processor" | "any";
  * ready. In a worker of headless Chromium; without one in Node, with the same module, and the table says so.
  */
 export async function benchSlider(place: SliderPlace): Promise<void> {
+  if (!existsSync(WASM)) throw new Error(`${WASM} is not there; build it with npm run build`);
   const before = loadavg()[0]!;
   const { path: browser } = place === "node" || place === "processor" ? { path: null } : await findChromium();
   if (browser === null && place === "chromium") throw new Error("no Chromium was found; install one, or measure in Node: slider node");
