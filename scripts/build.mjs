@@ -16,7 +16,7 @@ const parts = {
     async build() {
       if (!(await compiler())) return { code: NO_COMPILER, output: "no C++ compiler found (Debian: apt-get install g++)" };
       if (!(await version("cmake"))) return { code: NO_COMPILER, output: "no CMake found (Debian: apt-get install cmake make)" };
-      return run(bin("cmake-js"), ["build", "-d", "native", "-O", path.join(root, "build"), "--parallel", String(availableParallelism())], { quiet: true });
+      return run(bin("cmake-js"), ["build", "-d", "native", "-O", path.join(root, "build"), "--target", "attnscope", "--parallel", String(availableParallelism())], { quiet: true });
     },
   },
   wasm: {

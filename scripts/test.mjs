@@ -39,7 +39,8 @@ async function vitest(project) {
 }
 
 async function native() {
-  const folder = "build/native";
+  // The add-on's own build folder: core and host are compiled there already.
+  const folder = "build";
   const configure = await run("cmake", ["-S", "native", "-B", folder, "-DATTNSCOPE_TESTS=ON", "-DCMAKE_BUILD_TYPE=Release"], { quiet: true });
   if (configure.code !== 0) return configure;
   const build = await run("cmake", ["--build", folder, "--parallel", "2"], { quiet: true });
