@@ -11,11 +11,15 @@ const ANSWER = "v=1&page=head&layer=3&head=3&window=280,974,24";
 const PAGES = {
   heads: "", head: "v=1&page=head&layer=3&head=3", zoom: ANSWER,
   middle: "v=1&page=head&layer=2&head=2&window=600,700,220", kv: "v=1&page=kv&layer=3",
+  policy: "v=1&page=head&layer=3&head=3&policies=vertical-slash:v=40,s=120;lagkv-kvpress&policyPanel=1&drawer=tradeoff&rail=0",
+  compare: "v=1&page=head&layer=3&head=3&policies=vertical-slash:v=40,s=120;a-shape:n_init=64,n_local=256&panes=2&layer2=3&head2=3&panePolicy=a,b&compare=difference&rail=0",
 };
 const README = [
   ["heads", "dark"],
   ["head", "light"],
   ["zoom", "light"],
+  ["policy", "light"],
+  ["compare", "dark"],
 ];
 
 const folder = process.argv[2];
