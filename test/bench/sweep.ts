@@ -33,7 +33,7 @@ export async function benchSweep(): Promise<void> {
   const python = process.env.ATTNSCOPE_PYTHON ?? "python3";
   const found = spawnSync(python, ["-c", "import numpy"], { encoding: "utf8" }).status === 0;
   console.log(`sweep through the add-on: one head, 32,768 tokens, head_dim 128, 256 rows, ${POINTS} points each, ${threads} threads, all metrics, strip included; load average ${loadavg()[0]!.toFixed(1)} before (measured)`);
-  if (!found) console.log("NumPy reference: not run, python3 has no numpy (ATTNSCOPE_PYTHON names another)");
+  if (!found) console.log(`NumPy reference: not run, ${python} has no numpy (ATTNSCOPE_PYTHON names another)`);
   console.log("wall-clock / processor seconds; ratios of both, to strip and sweep together");
   console.log("policy          of it strip   strip + sweep   NumPy, P each point   ratio (target 10)   NumPy, P shared   ratio (target 3)   recall differs by (limit 1e-5)   error by");
   for (const { family, points } of SWEEPS) {
