@@ -1,5 +1,4 @@
-import { isAbort } from "../../data/errors.ts";
-import { busy } from "../lib/idle.ts";
+import { BackgroundRuns } from "./background-runs.ts";
 import type { PolicyClient } from "./client.ts";
 import type { RowsUsed, SweepOutcome, SweepRequest } from "./protocol.ts";
 
@@ -14,72 +13,22 @@ const PAUSE_MS = 120;
 export const pathKey = (request: SweepRequest): string => JSON.stringify(request);
 
 /** Paths of a capture, computed in the background. What is no longer wanted is stopped at its next point. */
-export class PathStore {
-  private readonly states = new Map<string, PathState>();
-  private readonly running = new Map<string, AbortController>();
-  private readonly listeners = new Set<() => void>();
-  private timer: ReturnType<typeof setTimeout> | undefined;
-  private settle: (() => void) | null = null;
-  private version = 0;
-
-  constructor(private readonly client: Pick<PolicyClient, "sweep">, private readonly pause = PAUSE_MS) {}
-
-  readonly subscribe = (listener: () => void): (() => void) => {
-    this.listeners.add(listener);
-    return () => void this.listeners.delete(listener);
-  };
-
-  /** Changes whenever a point arrived. */
-  readonly snapshot = (): number => this.version;
-
-  get(request: SweepRequest): PathState | undefined { return this.states.get(pathKey(request)); }
-
-  want(requests: readonly SweepRequest[]): void {
-    const wanted = new Map(requests.filter(({ points }) => points.length > 0).map((request) => [pathKey(request), request]));
-    for (const [key, controller] of this.running) if (!wanted.has(key)) { controller.abort(); this.running.delete(key); this.states.delete(key); }
-    clearTimeout(this.timer);
-    this.settle?.();
-    this.settle = null;
-    const missing = [...wanted].filter(([key]) => !this.running.has(key) && this.states.get(key)?.complete !== true);
-    if (missing.length === 0) return;
-    this.settle = busy.begin();
-    this.timer = setTimeout(() => {
-      for (const [key, request] of missing) this.start(key, request);
-      this.settle?.();
-      this.settle = null;
-    }, this.pause);
+export class PathStore extends BackgroundRuns<SweepRequest, PathState> {
+  constructor(private readonly client: Pick<PolicyClient, "sweep">, pauseMs = PAUSE_MS) {
+    super({ key: pathKey, kept: KEPT, pauseMs });
   }
 
+  override want(requests: readonly SweepRequest[]): void { super.want(requests.filter(({ points }) => points.length > 0)); }
   stop(): void { this.want([]); }
 
-  private start(key: string, request: SweepRequest): void {
-    const controller = new AbortController();
-    this.running.set(key, controller);
-    const total = request.points.length;
-    this.set(key, { outcomes: [], rows: null, total, complete: false, error: null });
-    const mine = (): boolean => this.running.get(key) === controller;
-    busy.track(this.client.sweep(request, ({ outcome, rows }) => {
-      const last = this.states.get(key);
-      if (mine() && last !== undefined) this.set(key, { ...last, outcomes: [...last.outcomes, outcome], rows });
-    }, controller.signal)).then(
-      ({ outcomes, rows }) => { if (mine()) this.end(key, { outcomes, rows, total, complete: true, error: null }); },
-      (error: unknown) => { if (mine() && !isAbort(error)) this.end(key, { outcomes: [], rows: null, total, complete: true, error }); },
-    );
-  }
+  protected override answered(state: PathState | undefined): boolean { return state?.complete === true; }
 
-  private end(key: string, state: PathState): void {
-    this.running.delete(key);
-    this.set(key, state);
-  }
+  protected override first({ points }: SweepRequest): PathState { return { outcomes: [], rows: null, total: points.length, complete: false, error: null }; }
 
-  private set(key: string, state: PathState): void {
-    this.states.delete(key);
-    this.states.set(key, state);
-    for (const old of this.states.keys()) {
-      if (this.states.size <= KEPT) break;
-      if (!this.running.has(old)) this.states.delete(old);
-    }
-    this.version++;
-    for (const listener of this.listeners) listener();
+  protected override failed(request: SweepRequest, error: unknown): PathState { return { ...this.first(request), complete: true, error }; }
+
+  protected override async answer(request: SweepRequest, part: (next: (last: PathState) => PathState) => void, signal: AbortSignal): Promise<PathState> {
+    const { outcomes, rows } = await this.client.sweep(request, (point) => part((last) => ({ ...last, outcomes: [...last.outcomes, point.outcome], rows: point.rows })), signal);
+    return { outcomes, rows, total: request.points.length, complete: true, error: null };
   }
 }
