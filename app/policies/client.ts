@@ -1,4 +1,5 @@
 import { AttnscopeError } from "../../data/errors.ts";
+import { WorkerCalls, type CallTransport } from "../lib/worker-calls.ts";
 import type { TileGrid } from "../../native/engine.ts";
 import type {
   CatalogueAnswer, CosineAnswer, CosineRequest, FateAnswer, FromPolicyWorker, GridAnswer, GridProgress, GridRequest, MaskAnswer,
@@ -11,16 +12,13 @@ export interface PolicyTransport {
   addEventListener(type: "message", listener: (event: { data: FromPolicyWorker }) => void): void;
 }
 
-interface Waiting { resolve(value: unknown): void; reject(error: unknown): void; part(value: unknown): void; stop(): void }
-
 /** Calls into the one policy worker of a capture. Abort what is no longer wanted: the worker drops it at its next step. */
 export class PolicyClient {
-  private next = 1;
-  private readonly waiting = new Map<number, Waiting>();
+  private readonly calls: WorkerCalls;
   private described: Promise<CatalogueAnswer> | null = null;
 
-  constructor(private readonly transport: PolicyTransport) {
-    transport.addEventListener("message", (event) => this.receive(event.data));
+  constructor(transport: PolicyTransport) {
+    this.calls = new WorkerCalls(transport as CallTransport);
   }
 
   /** Every policy, metric and preset; asked for once. */
@@ -65,46 +63,14 @@ export class PolicyClient {
     return this.call("sweep", request, on, signal);
   }
 
-  get pending(): number { return this.waiting.size; }
+  get pending(): number { return this.calls.pending; }
 
   /** A worker that died answers nothing more: everything that waits fails with a reason. */
-  fail(reason: string): void {
-    for (const call of this.waiting.values()) { call.stop(); call.reject(new AttnscopeError("E_POLICY_WORKER", reason)); }
-    this.waiting.clear();
-  }
+  fail(reason: string): void { this.calls.fail(new AttnscopeError("E_POLICY_WORKER", reason)); }
 
   private call<M extends PolicyMethod>(
     method: M, args: Parameters<PolicyApi[M]>[0], part?: (value: PolicyParts[M]) => void, signal?: AbortSignal,
   ): Promise<ReturnType<PolicyApi[M]>> {
-    const id = this.next++;
-    return new Promise((resolve, reject) => {
-      const abort = () => {
-        this.waiting.delete(id);
-        this.send({ type: "abort", id });
-        reject(signal?.reason);
-      };
-      if (signal?.aborted === true) { reject(signal.reason); return; }
-      signal?.addEventListener("abort", abort, { once: true });
-      this.waiting.set(id, {
-        resolve: resolve as (value: unknown) => void, reject, part: (value) => part?.(value as PolicyParts[M]),
-        stop: () => signal?.removeEventListener("abort", abort),
-      });
-      this.send({ type: "call", id, method, args } as ToPolicyWorker);
-    });
-  }
-
-  private send(message: ToPolicyWorker): void {
-    // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a worker, not a window
-    this.transport.postMessage(message);
-  }
-
-  private receive(message: FromPolicyWorker): void {
-    const call = this.waiting.get(message.id);
-    if (call === undefined) return;
-    if ("part" in message) { call.part(message.part); return; }
-    this.waiting.delete(message.id);
-    call.stop();
-    if (message.ok) call.resolve(message.result);
-    else call.reject(new AttnscopeError(message.error.code, message.error.message));
+    return this.calls.call(method, args, (value) => part?.(value as PolicyParts[M]), signal) as Promise<ReturnType<PolicyApi[M]>>;
   }
 }

@@ -1,4 +1,5 @@
 import { AttnscopeError } from "../../data/errors.ts";
+import { WorkerCalls, type CallTransport } from "../lib/worker-calls.ts";
 import type { FromWorker, TileApi, TileMethod, ToWorker } from "../workers/protocol.ts";
 
 /** The two ends of a worker as far as this side needs them; a Worker and a MessagePort both fit. */
@@ -9,47 +10,18 @@ export interface Transport {
 
 /** Calls into one tile worker. */
 export class TileClient {
-  private next = 1;
-  private readonly waiting = new Map<number, { resolve(value: unknown): void; reject(error: unknown): void; stop(): void }>();
+  private readonly calls: WorkerCalls;
 
-  constructor(private readonly transport: Transport) {
-    transport.addEventListener("message", (event) => this.receive(event.data));
+  constructor(transport: Transport) {
+    this.calls = new WorkerCalls(transport as CallTransport);
   }
 
-  get pending(): number { return this.waiting.size; }
+  get pending(): number { return this.calls.pending; }
 
   call<M extends TileMethod>(method: M, args: Parameters<TileApi[M]>[0], signal?: AbortSignal): Promise<ReturnType<TileApi[M]>> {
-    const id = this.next++;
-    return new Promise((resolve, reject) => {
-      const abort = () => {
-        this.waiting.delete(id);
-        this.send({ type: "abort", id });
-        reject(signal?.reason);
-      };
-      if (signal?.aborted === true) { reject(signal.reason); return; }
-      signal?.addEventListener("abort", abort, { once: true });
-      this.waiting.set(id, { resolve: resolve as (value: unknown) => void, reject, stop: () => signal?.removeEventListener("abort", abort) });
-      this.send({ type: "call", id, method, args } as ToWorker);
-    });
+    return this.calls.call(method, args, () => undefined, signal) as Promise<ReturnType<TileApi[M]>>;
   }
 
   /** A worker that died answers nothing more: everything that waits fails with a reason. */
-  fail(reason: string): void {
-    for (const call of this.waiting.values()) { call.stop(); call.reject(new AttnscopeError("E_TILE_WORKER", reason)); }
-    this.waiting.clear();
-  }
-
-  private send(message: ToWorker): void {
-    // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a worker, not a window
-    this.transport.postMessage(message);
-  }
-
-  private receive(message: FromWorker): void {
-    const call = this.waiting.get(message.id);
-    if (call === undefined) return;
-    this.waiting.delete(message.id);
-    call.stop();
-    if (message.ok) call.resolve(message.result);
-    else call.reject(new AttnscopeError(message.error.code, message.error.message));
-  }
+  fail(reason: string): void { this.calls.fail(new AttnscopeError("E_TILE_WORKER", reason)); }
 }

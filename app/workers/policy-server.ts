@@ -1,6 +1,6 @@
 import type { Capture } from "../../data/reader/capture-types.ts";
 import { AttnscopeError } from "../../data/errors.ts";
-import { NativeError, type CoreEngine } from "../../native/engine.ts";
+import type { CoreEngine } from "../../native/engine.ts";
 import type {
   CatalogueAnswer, CosineAnswer, CosineRequest, FateAnswer, FromPolicyWorker, MaskAnswer, PolicyApi, PolicyMethod, PolicyParts,
   PresetTexts, ReplayAnswer, ReplayRequest, ToPolicyWorker,
@@ -11,6 +11,7 @@ import { PolicyHeads, type Lease } from "./policy-heads.ts";
 import { matchBudgets } from "./policy-match.ts";
 import { sweepPath } from "./policy-sweep.ts";
 import { PRIORITY, Turns } from "./policy-turns.ts";
+import { CallServer } from "./serve-calls.ts";
 
 type Call = Extract<ToPolicyWorker, { type: "call" }>;
 type Result = ReturnType<PolicyApi[PolicyMethod]>;
@@ -31,34 +32,21 @@ const ALL = { recall: true, error: true, detail: true };
 
 /** The worker without the worker: takes messages, answers through `post`. */
 export class PolicyServer {
-  private readonly running = new Map<number, AbortController>();
+  private readonly calls: CallServer<Call, Result>;
   private readonly turns: Turns;
   private opened: Promise<{ capture: Capture; engine: CoreEngine; heads: PolicyHeads }> | null = null;
 
   constructor(private readonly options: PolicyServerOptions) {
     this.turns = new Turns(options.yieldTask);
+    this.calls = new CallServer<Call, Result>({
+      answer: (call, signal) => this.answer(call, (part) => { if (!signal.aborted) options.post({ id: call.id, part }, []); }, signal),
+      done: (id, result) => options.post({ id, ok: true, result }, transferables(result)),
+      failed: (id, error) => options.post({ id, ok: false, error }, []),
+      code: "E_POLICY_WORKER",
+    });
   }
 
-  receive(message: ToPolicyWorker): void {
-    if (message.type === "abort") this.running.get(message.id)?.abort();
-    else void this.call(message);
-  }
-
-  private async call(message: Call): Promise<void> {
-    const controller = new AbortController();
-    this.running.set(message.id, controller);
-    try {
-      const part = (value: PolicyParts[PolicyMethod]): void => {
-        if (!controller.signal.aborted) this.options.post({ id: message.id, part: value }, []);
-      };
-      const result = await this.answer(message, part, controller.signal);
-      this.options.post({ id: message.id, ok: true, result }, transferables(result));
-    } catch (error) {
-      this.options.post({ id: message.id, ok: false, error: describe(error) }, []);
-    } finally {
-      this.running.delete(message.id);
-    }
-  }
+  receive(message: ToPolicyWorker): void { this.calls.receive(message); }
 
   private open() {
     this.opened ??= this.options.ready.then(({ capture, engine }) => ({
@@ -159,10 +147,4 @@ function transferables(result: Result): ArrayBuffer[] {
   else if ("byRow" in result) arrays.push(result.keys.kept, result.keys.forced, result.keys.missed, ...Object.values(result.byRow));
   else if ("histogram" in result) arrays.push(result.histogram.counts);
   return [...new Set(arrays.map((array) => array.buffer as ArrayBuffer))];
-}
-
-function describe(error: unknown): { name: string; code: string; message: string } {
-  if (error instanceof AttnscopeError || error instanceof NativeError) return { name: error.name, code: error.code, message: error.message };
-  const { name, message } = error instanceof Error ? error : { name: "Error", message: String(error) };
-  return { name, code: name === "AbortError" ? "E_ABORTED" : "E_POLICY_WORKER", message };
 }

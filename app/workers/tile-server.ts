@@ -1,15 +1,16 @@
 import type { Capture } from "../../data/reader/capture-types.ts";
-import { AttnscopeError } from "../../data/errors.ts";
-import { NativeError, type CoreEngine } from "../../native/engine.ts";
+import type { CoreEngine } from "../../native/engine.ts";
 import type { Tile, TileAddress } from "../tiles/tile.ts";
 import { computeTile, type YieldTask } from "./compute.ts";
 import { headMarginals } from "./head-marginals.ts";
 import { pairValue } from "./pair-value.ts";
-import { transferables, type FromWorker, type ToWorker } from "./protocol.ts";
+import { transferables, type FromWorker, type TileApi, type TileMethod, type ToWorker } from "./protocol.ts";
+import { CallServer } from "./serve-calls.ts";
 import { storedTile } from "./stored.ts";
 import { landmarks, tokenChunk } from "./token-text.ts";
 
 type Call = Extract<ToWorker, { type: "call" }>;
+type Result = ReturnType<TileApi[TileMethod]>;
 
 export interface TileServerOptions {
   /** Resolves once the capture is open and the engine loaded; calls wait for it. */
@@ -20,28 +21,19 @@ export interface TileServerOptions {
 
 /** The worker without the worker: takes messages, answers through `post`. Computes one tile at a time; reads overlap. */
 export class TileServer {
-  private readonly running = new Map<number, AbortController>();
+  private readonly calls: CallServer<Call, Result>;
   private computing: Promise<unknown> = Promise.resolve();
 
-  constructor(private readonly options: TileServerOptions) {}
-
-  receive(message: ToWorker): void {
-    if (message.type === "abort") this.running.get(message.id)?.abort();
-    else void this.call(message);
+  constructor(private readonly options: TileServerOptions) {
+    this.calls = new CallServer<Call, Result>({
+      answer: (call, signal) => this.answer(call, signal),
+      done: (id, result) => options.post({ id, ok: true, result }, transferables(result)),
+      failed: (id, error) => options.post({ id, ok: false, error }, []),
+      code: "E_TILE_WORKER",
+    });
   }
 
-  private async call(message: Call): Promise<void> {
-    const controller = new AbortController();
-    this.running.set(message.id, controller);
-    try {
-      const result = await this.answer(message, controller.signal);
-      this.options.post({ id: message.id, ok: true, result }, transferables(result));
-    } catch (error) {
-      this.options.post({ id: message.id, ok: false, error: describe(error) }, []);
-    } finally {
-      this.running.delete(message.id);
-    }
-  }
+  receive(message: ToWorker): void { this.calls.receive(message); }
 
   private async answer(call: Call, signal: AbortSignal) {
     const { capture, engine } = await this.options.ready;
@@ -67,10 +59,4 @@ export class TileServer {
     this.computing = turn.catch(() => undefined);
     return turn;
   }
-}
-
-function describe(error: unknown): { name: string; code: string; message: string } {
-  if (error instanceof AttnscopeError || error instanceof NativeError) return { name: error.name, code: error.code, message: error.message };
-  const { name, message } = error instanceof Error ? error : { name: "Error", message: String(error) };
-  return { name, code: name === "AbortError" ? "E_ABORTED" : "E_TILE_WORKER", message };
 }
