@@ -1,0 +1,207 @@
+// Attention of blocks of queries over tiles of 64 keys: dense, a-shape, vertical-slash and block-sparse are one kernel that
+// walks different keys. Tensor cores with fp32 accumulation, running softmax, K and V of the next product on their way while
+// the present one is computed (the scheme of FlashAttention-2, Dao 2023).
+#include <cmath>
+
+#include "attention.h"
+#include "mma_tile.h"
+#include "ops.h"
+
+namespace attnscope::gpu {
+namespace {
+
+constexpr unsigned warps = 4, threads = warps * warp_size;
+constexpr float log2_e = 1.44269504f;
+
+struct Parameters {
+  KeyWalk walk;
+  HeadTensor q, k, v, out;
+  float* lse;
+  std::uint32_t heads_per_kv, head_dim, keys;
+  float scale;
+  bool chunks;  // q, k and v are read in chunks of 16 bytes, out is written so
+  std::uint64_t tile_stride, column_stride;
+};
+
+/// A block of 64 RowTiles queries of one head; every warp has 16 RowTiles of them. With two row tiles a warp reads each fragment of
+/// K and V once for 32 rows, which halves the traffic of shared memory; the sparse walks are made for blocks of 64.
+template <class T, unsigned Dim, unsigned RowTiles>
+ATTNSCOPE_KERNEL(threads) attention(const Parameters p) {
+  using Layout = TileLayout<Dim>;
+  constexpr unsigned rows = 16 * RowTiles * warps, key_tiles = tile_keys / 8;
+  auto* queries = reinterpret_cast<Chunk*>(shared_memory());
+  Chunk* keys = queries + rows * Layout::chunks;
+  Chunk* values = keys + tile_keys * Layout::chunks;
+
+  // Long rows first: the last blocks to start are the short ones.
+  const std::uint32_t m = grid_x() - 1 - block_x(), head = block_y(), kv_head = head / p.heads_per_kv;
+  KeyWalk walk = p.walk;
+  if (walk.kind == KeyWalk::Kind::listed) {
+    const std::uint64_t offsets = head * std::uint64_t{grid_x() + 1};
+    walk.tile_offset += offsets;
+    walk.tile += head * p.tile_stride;
+    if (walk.column_offset != nullptr) walk.column_offset += offsets, walk.column += head * p.column_stride;
+  }
+  const RowSource q_rows = rows_of(p.q, head, p.head_dim, p.chunks), k_rows = rows_of(p.k, kv_head, p.head_dim, p.chunks), v_rows = rows_of(p.v, kv_head, p.head_dim, p.chunks);
+  const std::uint32_t first = walk.first_of(m), tiles = walk.tiles(m), segments = walk.segments(m);
+  const unsigned lane = lane_index(), group = lane / 4, pair = 2 * (lane % 4), warp_row = warp_index() * 16 * RowTiles;
+
+  const auto copy_keys = [&](Chunk* to, const RowSource& source, const KeySegment& segment) {
+    copy_rows<Dim>(to, source, tile_keys, p.keys, [&](unsigned row) -> std::uint32_t {
+      if (segment.listed == nullptr) return segment.first + row;
+      return row < segment.count ? segment.listed[row] : ~0u;
+    });
+  };
+
+  float output[RowTiles][Dim / 8][4] = {};
+  float top[RowTiles][2], sum[RowTiles][2];
+#pragma unroll
+  for (unsigned t = 0; t < RowTiles; ++t)
+#pragma unroll
+    for (unsigned h = 0; h < 2; ++h) top[t][h] = -INFINITY, sum[t][h] = 0;
+  const float scale = p.scale * log2_e;  // scores in units of ln 2: the softmax needs powers of two only
+
+  copy_rows<Dim>(queries, q_rows, rows, walk.end_of(m) - walk.first_query, [&](unsigned row) { return m * rows + row; });
+  KeySegment segment;
+  if (segments > 0) {
+    segment = walk.segment(m, 0, tiles);
+    copy_keys(keys, k_rows, segment);
+  }
+  commit_copies();
+
+  for (std::uint32_t i = 0; i < segments; ++i) {
+    copy_keys(values, v_rows, segment);
+    commit_copies();
+    wait_copies<1>();  // queries and keys
+    sync_block();
+    float score[RowTiles][key_tiles][4];
+    multiply_keys<T, Dim, RowTiles>(score, queries, warp_row, keys);
+
+    const std::uint32_t from = segment.listed == nullptr ? segment.first : segment.listed[0];
+    const std::uint32_t to = segment.listed == nullptr ? segment.first + tile_keys - 1 : segment.listed[segment.count - 1];
+    if (segment.count < tile_keys || !walk.all_see(m, from, to)) {
+#pragma unroll
+      for (unsigned n = 0; n < key_tiles; ++n)
+#pragma unroll
+        for (unsigned e = 0; e < 2; ++e) {
+          const unsigned at = 8 * n + pair + e;
+          const std::uint32_t key = segment.listed == nullptr ? segment.first + at : at < segment.count ? segment.listed[at] : ~0u;
+#pragma unroll
+          for (unsigned t = 0; t < RowTiles; ++t)
+#pragma unroll
+            for (unsigned h = 0; h < 2; ++h)
+              if (!walk.sees(first + warp_row + 16 * t + group + 8 * h, key)) score[t][n][2 * h + e] = -INFINITY;
+        }
+    }
+    sync_block();  // every warp is through with the keys
+    const std::uint32_t next = i + 1;
+    if (next < segments) {
+      segment = walk.segment(m, next, tiles);
+      copy_keys(keys, k_rows, segment);
+    }
+    commit_copies();
+
+#pragma unroll
+    for (unsigned t = 0; t < RowTiles; ++t)
+#pragma unroll
+      for (unsigned h = 0; h < 2; ++h) {
+        float largest = top[t][h];
+#pragma unroll
+        for (unsigned n = 0; n < key_tiles; ++n) largest = fmaxf(largest, fmaxf(score[t][n][2 * h], score[t][n][2 * h + 1]));
+        largest = fmaxf(largest, shuffle_xor(largest, 1));
+        largest = fmaxf(largest, shuffle_xor(largest, 2));
+        // A row that has seen no key yet: shifted by 0 its scores give 0, not NaN.
+        const float shift = largest == -INFINITY ? 0.0f : largest * scale;
+        const float shrink = power_of_two(top[t][h] * scale - shift);
+        float added = 0;
+#pragma unroll
+        for (unsigned n = 0; n < key_tiles; ++n)
+#pragma unroll
+          for (unsigned e = 0; e < 2; ++e) {
+            float& s = score[t][n][2 * h + e];
+            s = power_of_two(s * scale - shift);
+            added += s;
+          }
+        sum[t][h] = sum[t][h] * shrink + added;
+        top[t][h] = largest;
+#pragma unroll
+        for (unsigned n = 0; n < Dim / 8; ++n) output[t][n][2 * h] *= shrink, output[t][n][2 * h + 1] *= shrink;
+      }
+
+    wait_copies<1>();  // values; the next keys may still be on their way
+    sync_block();
+    multiply_values<T, Dim, RowTiles>(output, score, values);
+    sync_block();  // every warp is through with the values
+  }
+  wait_copies<0>();
+  sync_block();
+
+  // Out through the warp's own rows of the queries' memory, so that rows leave in chunks.
+#pragma unroll
+  for (unsigned t = 0; t < RowTiles; ++t)
+#pragma unroll
+    for (unsigned h = 0; h < 2; ++h) {
+      float total = sum[t][h];
+      total += shuffle_xor(total, 1);
+      total += shuffle_xor(total, 2);
+      const float inverse = total == 0 ? 0.0f : 1 / total;
+      const unsigned row = warp_row + 16 * t + group + 8 * h;
+#pragma unroll
+      for (unsigned n = 0; n < Dim / 8; ++n)
+        queries[Layout::chunk_place(row, n)].word[lane % 4] = pack<T>(output[t][n][2 * h] * inverse, output[t][n][2 * h + 1] * inverse);
+      const std::uint32_t query = m * rows + row;
+      if (p.lse != nullptr && lane % 4 == 0 && query < walk.queries)
+        p.lse[head * std::uint64_t{walk.queries} + query] = total == 0 ? -INFINITY : top[t][h] * p.scale + logf(total);
+    }
+  sync_warp();
+  std::uint16_t* out = static_cast<std::uint16_t*>(p.out.data) + head * p.out.head_stride;
+  for (unsigned i = lane; i < 16 * RowTiles * Layout::chunks; i += warp_size) {
+    const unsigned row = warp_row + i / Layout::chunks, chunk = i % Layout::chunks, channel = chunk * chunk_elements;
+    const std::uint32_t query = m * rows + row;
+    if (query >= walk.queries || channel >= p.head_dim) continue;
+    const Chunk& staged = queries[Layout::chunk_place(row, chunk)];
+    std::uint16_t* to = out + query * p.out.row_stride + channel;
+    if (p.chunks) *reinterpret_cast<Chunk*>(to) = staged;
+    else
+      for (unsigned e = 0; e < chunk_elements && channel + e < p.head_dim; ++e) to[e] = static_cast<std::uint16_t>(staged.word[e / 2] >> (16 * (e % 2)));
+  }
+}
+
+Outcome check(const AttentionArgs& args) {
+  if (args.kv_heads == 0 || args.heads % args.kv_heads != 0) return "E_KERNEL_SHAPE heads is not a multiple of kv_heads";
+  if (args.first_query % 64 != 0 || args.keys < args.first_query + args.queries) return "E_KERNEL_SHAPE first_query is not a multiple of 64, or keys end before the last query";
+  if (args.heads > 65535) return "E_KERNEL_SHAPE more than 65535 heads";
+  return nullptr;
+}
+
+template <unsigned RowTiles>
+Outcome run(const AttentionArgs& args, KeyWalk walk, const SparseIndex& index, Stream stream) {
+  if (const Outcome wrong = check(args)) return wrong;
+  constexpr unsigned rows = 16 * RowTiles * warps;
+  walk.rows = rows;
+  walk.first_query = args.first_query;
+  walk.queries = args.queries;
+  const bool chunks = whole_chunks(args.q, args.head_dim) && whole_chunks(args.k, args.head_dim) && whole_chunks(args.v, args.head_dim) && whole_chunks(args.out, args.head_dim);
+  const Parameters parameters{walk, args.q, args.k, args.v, args.out, args.lse, args.heads / args.kv_heads, args.head_dim, args.keys, args.scale, chunks,
+                              index.tile_capacity, index.column_capacity};
+  return for_instance(args.dtype, args.head_dim, [&](auto element, auto dim) -> Outcome {
+    constexpr unsigned Dim = decltype(dim)::value;
+    return launch(attention<decltype(element), Dim, RowTiles>, {(args.queries + rows - 1) / rows, args.heads}, threads, TileLayout<Dim>::bytes(rows + 2 * tile_keys), stream, parameters);
+  });
+}
+
+}  // namespace
+
+Outcome run_dense(const AttentionArgs& args, Stream stream) {
+  return run<2>(args, {.kind = KeyWalk::Kind::dense}, {}, stream);
+}
+
+Outcome run_a_shape(const AttentionArgs& args, std::uint32_t sink, std::uint32_t local, Stream stream) {
+  return run<1>(args, {.kind = KeyWalk::Kind::a_shape, .sink = sink, .local = local}, {}, stream);
+}
+
+Outcome run_sparse(const AttentionArgs& args, const SparseIndex& index, Stream stream) {
+  return run<1>(args, {.kind = KeyWalk::Kind::listed, .tile_offset = index.tile_offset, .tile = index.tile, .column_offset = index.column_offset, .column = index.column}, index, stream);
+}
+
+}  // namespace attnscope::gpu

@@ -1,0 +1,30 @@
+// Every operation of KernelDevice as kernels queued on a stream: what the CUDA device and the emulated one forward to.
+// Each answers nullptr, or "CODE sentence" / the driver's words.
+#pragma once
+#include "device.h"
+#include "host/kernels/kernel_device.h"
+
+namespace attnscope::gpu {
+
+Outcome run_dense(const AttentionArgs& args, Stream stream);
+Outcome run_a_shape(const AttentionArgs& args, std::uint32_t sink, std::uint32_t local, Stream stream);
+Outcome run_sparse(const AttentionArgs& args, const SparseIndex& index, Stream stream);
+Outcome run_decode(const DecodeArgs& args, Stream stream);
+Outcome run_merge(const MergeArgs& args, Stream stream);
+Outcome run_strip(const StripArgs& args, Stream stream);
+Outcome run_select(const SelectArgs& args, Stream stream);
+Outcome run_convert(const ConvertArgs& args, Stream stream);
+Outcome run_pool(const PoolArgs& args, Stream stream);
+Outcome run_select_blocks(const BlockSelectArgs& args, Stream stream);
+Outcome run_lag_score(const LagArgs& args, Stream stream);
+Outcome run_hash(const HashArgs& args, Stream stream);
+Outcome run_sort_buckets(const BucketArgs& args, Stream stream);
+Outcome run_reduce(const ReduceArgs& args, Stream stream);
+
+std::size_t workspace_of(const DecodeArgs& args);
+std::size_t workspace_of(const StripArgs& args);
+std::size_t workspace_of(const SelectArgs& args);
+std::size_t workspace_of(const ConvertArgs& args);
+std::size_t workspace_of(const BlockSelectArgs& args);
+
+}  // namespace attnscope::gpu

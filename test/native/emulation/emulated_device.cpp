@@ -1,0 +1,80 @@
+#include "emulated_device.h"
+
+#include <chrono>
+#include <cstdlib>
+#include <cstring>
+#include <new>
+
+#include "cuda/ops.h"
+
+namespace attnscope {
+namespace {
+
+class EmulatedDevice : public KernelDevice {
+ public:
+  EmulatedDevice() {
+    facts_.kind = "emulated";
+    facts_.name = "CUDA sources on a CPU";
+    facts_.driver = "fibres, one block at a time";
+    facts_.memory_bytes = std::uint64_t{1} << 32;
+    facts_.units = 1;
+    facts_.compute_capability = 80;
+  }
+  const DeviceFacts& facts() override { return facts_; }
+
+  // Aligned as a GPU's allocations are, and exactly as long as asked.
+  void* allocate(std::size_t bytes) override { return ::operator new(bytes, kAlignment, std::nothrow); }
+  void release(void* memory) override { ::operator delete(memory, kAlignment); }
+  void* allocate_host(std::size_t bytes) override { return std::malloc(bytes); }
+  void release_host(void* memory) override { std::free(memory); }
+  Outcome upload(void* to, const void* from, std::size_t bytes) override { return copy(to, from, bytes); }
+  Outcome download(void* to, const void* from, std::size_t bytes) override { return copy(to, from, bytes); }
+  Outcome copy(void* to, const void* from, std::size_t bytes) override {
+    if (bytes > 0) std::memcpy(to, from, bytes);
+    return nullptr;
+  }
+  Outcome fill(void* to, std::uint8_t byte, std::size_t bytes) override { return gpu::fill_bytes(to, byte, bytes, {}); }
+
+  Outcome synchronize() override { return nullptr; }
+  Outcome start_timer() override {
+    start_ = std::chrono::steady_clock::now();
+    return nullptr;
+  }
+  Outcome stop_timer(double* us) override {
+    *us = std::chrono::duration<double, std::micro>(std::chrono::steady_clock::now() - start_).count();
+    return nullptr;
+  }
+  Outcome flush_cache() override { return nullptr; }
+
+  Outcome dense(const AttentionArgs& args) override { return gpu::run_dense(args, {}); }
+  Outcome a_shape(const AttentionArgs& args, std::uint32_t sink, std::uint32_t local) override { return gpu::run_a_shape(args, sink, local, {}); }
+  Outcome sparse(const AttentionArgs& args, const SparseIndex& index) override { return gpu::run_sparse(args, index, {}); }
+  Outcome decode(const DecodeArgs& args) override { return gpu::run_decode(args, {}); }
+  Outcome merge(const MergeArgs& args) override { return gpu::run_merge(args, {}); }
+  Outcome strip(const StripArgs& args) override { return gpu::run_strip(args, {}); }
+  Outcome select(const SelectArgs& args) override { return gpu::run_select(args, {}); }
+  Outcome convert(const ConvertArgs& args) override { return gpu::run_convert(args, {}); }
+  Outcome pool(const PoolArgs& args) override { return gpu::run_pool(args, {}); }
+  Outcome select_blocks(const BlockSelectArgs& args) override { return gpu::run_select_blocks(args, {}); }
+  Outcome lag_score(const LagArgs& args) override { return gpu::run_lag_score(args, {}); }
+  Outcome hash(const HashArgs& args) override { return gpu::run_hash(args, {}); }
+  Outcome sort_buckets(const BucketArgs& args) override { return gpu::run_sort_buckets(args, {}); }
+  Outcome reduce(const ReduceArgs& args) override { return gpu::run_reduce(args, {}); }
+
+  std::size_t workspace_bytes(const DecodeArgs& args) override { return gpu::workspace_of(args); }
+  std::size_t workspace_bytes(const StripArgs& args) override { return gpu::workspace_of(args); }
+  std::size_t workspace_bytes(const SelectArgs& args) override { return gpu::workspace_of(args); }
+  std::size_t workspace_bytes(const ConvertArgs& args) override { return gpu::workspace_of(args); }
+  std::size_t workspace_bytes(const BlockSelectArgs& args) override { return gpu::workspace_of(args); }
+
+ private:
+  static constexpr std::align_val_t kAlignment{256};
+  DeviceFacts facts_;
+  std::chrono::steady_clock::time_point start_;
+};
+
+}  // namespace
+
+std::unique_ptr<KernelDevice> open_emulated_device() { return std::make_unique<EmulatedDevice>(); }
+
+}  // namespace attnscope
