@@ -42,7 +42,7 @@ struct AttentionArgs {
   std::uint32_t queries = 0, first_query = 0;  // first_query is a multiple of 64
   std::uint32_t keys = 0;                      // >= first_query + queries
   float scale = 1;
-  HeadTensor q, k, v, out;
+  HeadTensor q{}, k{}, v{}, out{};
   float* lse = nullptr;            // [heads][queries], natural logarithm; may be null
 
   std::uint32_t row_blocks() const { return (queries + 63) / 64; }
@@ -64,8 +64,8 @@ struct DecodeArgs {
   std::uint32_t heads = 1, kv_heads = 1, head_dim = 0;
   std::uint32_t keys = 0;
   float scale = 1;
-  HeadTensor q;                            // one row a head
-  HeadTensor k, v;
+  HeadTensor q{};                          // one row a head
+  HeadTensor k{}, v{};
   /// lists == kv_heads: one list for all query heads of a kv head; lists == heads: one each. Distinct keys in any order.
   const std::uint32_t* list = nullptr;     // [lists][list_capacity]; null: keys [0, keys)
   const std::uint32_t* list_count = nullptr;  // [lists]
@@ -93,7 +93,7 @@ struct StripArgs {
   std::uint32_t heads = 1, kv_heads = 1, head_dim = 0;
   std::uint32_t tokens = 0;                // queries are the last min(64, tokens) of them
   float scale = 1;
-  HeadTensor q, k;                         // q: rows by position, [tokens]
+  HeadTensor q{}, k{};                       // q: rows by position, [tokens]
   float* column_score = nullptr;           // [heads][tokens]
   float* distance_score = nullptr;         // [heads][tokens]
   void* workspace = nullptr;               // workspace_bytes(args)
@@ -117,7 +117,7 @@ struct ConvertArgs {
   const std::uint32_t* column = nullptr;   // [heads][columns] ascending
   const std::uint32_t* distance = nullptr; // [heads][distances] descending
   std::uint32_t columns = 0, distances = 0;
-  SparseIndex out;                         // capacities of at least convert_capacity()
+  SparseIndex out{};                         // capacities of at least convert_capacity()
   void* workspace = nullptr;               // workspace_bytes(args)
 };
 
@@ -125,7 +125,7 @@ struct ConvertArgs {
 struct PoolArgs {
   DType dtype = DType::f32;
   std::uint32_t heads = 1, head_dim = 0, tokens = 0;
-  HeadTensor x;
+  HeadTensor x{};
   float* mean = nullptr;                   // [heads][ceil(tokens / 64)][head_dim]
 };
 
@@ -135,7 +135,7 @@ struct BlockSelectArgs {
   const float* pooled_q = nullptr;         // [heads][blocks][head_dim]
   const float* pooled_k = nullptr;         // [kv_heads][blocks][head_dim]
   std::uint32_t top_k = 0;
-  SparseIndex out;                         // tiles only; tile_capacity >= blocks * min(top_k, blocks)
+  SparseIndex out{};                         // tiles only; tile_capacity >= blocks * min(top_k, blocks)
   void* workspace = nullptr;               // workspace_bytes(args)
 };
 
@@ -145,7 +145,7 @@ struct LagArgs {
   std::uint32_t kv_heads = 1, head_dim = 0, tokens = 0;
   std::uint32_t sink = 0, lag = 0;
   float value_weight = 1;
-  HeadTensor k, v;
+  HeadTensor k{}, v{};
   float* score = nullptr;                  // [kv_heads][partitions()][lag]
   std::uint32_t partitions() const { return tokens < sink + 2 * lag ? 0 : (tokens - sink) / lag - 1; }
 };
@@ -155,7 +155,7 @@ struct HashArgs {
   DType dtype = DType::f32;
   std::uint32_t heads = 1, head_dim = 0, tokens = 0;
   std::uint32_t bits = 0, tables = 0;      // bits <= 15
-  HeadTensor x;
+  HeadTensor x{};
   const void* projection = nullptr;        // [tables * bits][head_dim] in dtype, shared by all heads
   const float* centre = nullptr;           // [heads][head_dim]; null: none
   std::uint16_t* codes = nullptr;          // [heads][tables][tokens]
@@ -171,7 +171,7 @@ struct BucketArgs {
 
 /// Capture, pass 2: P = exp(q.k * scale - lse) recomputed and reduced (core/reduce.h says what each means).
 struct ReduceArgs {
-  AttentionArgs attention;                 // q, k, lse; v and out are not read
+  AttentionArgs attention{};                // q, k, lse; v and out are not read
   std::uint32_t cell = 64, cells = 0;      // cells = ceil(keys / cell); cell is a power of two
   std::uint32_t sink_tokens = 4, local_tokens = 64;
   double* cell_sum = nullptr;              // [heads][cells][cells]
