@@ -12,7 +12,7 @@ export async function errorOf(work: () => unknown): Promise<AttnscopeError> {
   expect(caught).toBeInstanceOf(AttnscopeError);
   const error = caught as AttnscopeError;
   expect(error.code).toMatch(/^E_[A-Z_]+$/);
-  expect(error.message).toMatch(/[:,;] (\w+ )?(check|copy|capture|choose|update|serve|store|rewrite|the address|free|deliver|this is)\b/);
+  expect(error.message).toMatch(/[:,;] (\w+ )?(check|copy|capture|choose|update|serve|store|rewrite|the address|free|deliver|measure|this is)\b/);
   expect(error.message).not.toMatch(/[.!]\s/);
   return error;
 }

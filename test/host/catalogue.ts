@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { TIMING_KERNELS } from "../../data/format/timings.ts";
 import type { PolicyCatalogue } from "../../native/engine.ts";
 
 const word = z.string().min(1);
@@ -12,11 +13,13 @@ const parameter = z.strictObject({
   .refine((p) => p.type === "real" || p.type === "integer" || p.unit === "", "a unit on what has none")
   .refine((p) => !p.logarithmic || p.minimum > 0, "a ratio scale that holds 0");
 const preset = z.strictObject({ name: z.string().regex(/^[^\s,=@]+$/), source: word, values: z.array(z.number()), contextTokens: z.int().min(0) });
+const kernel = z.strictObject({ when: z.enum(["prefill", "build", "step"]), op: word, phase: word })
+  .refine(({ op, phase }) => (TIMING_KERNELS as Record<string, readonly string[]>)[op]?.includes(phase), "a kernel that the timing table does not have");
 const policy = z.strictObject({
   id: z.string().regex(/^[a-z0-9]+(-[a-z0-9]+)*$/), title: word, family: z.enum(["prefill", "retention", "retrieval"]), unit: z.enum(["query head", "kv head", "layer"]),
   granularity: word, phase: word, frees: z.enum(["nothing", "memory", "emulated"]), queryAware: z.enum(["no", "prompt", "every step"]),
   sampled: z.boolean(), needsFuture: z.boolean(), yardstick: z.boolean(), doc: word, source: word,
-  parameters: z.array(parameter), presets: z.array(preset).min(1),
+  kernels: z.array(kernel), parameters: z.array(parameter), presets: z.array(preset).min(1),
 }).refine((p) => p.presets.every(({ values }) => values.length === p.parameters.length), "a preset with another number of values")
   .refine((p) => p.presets.every(({ values }) => values.every((value, i) => value >= p.parameters[i]!.minimum && value <= p.parameters[i]!.maximum)), "a preset outside the ranges")
   .refine((p) => p.sampled === p.parameters.some(({ name }) => name === "seed"), "sampled without a seed, or the reverse");

@@ -14,6 +14,11 @@ export interface Addon {
   describePolicies(): string;
   parsePolicy(text: string): ParsedPolicy;
   scaledPreset(id: string, preset: string, tokens: number): ParsedPolicy;
+  /** Arrays as in native/bind/timing.ts. */
+  timingCurve(points: Float64Array): Float64Array;
+  timingPredict(points: Float64Array, work: number, columnWork: number): Float64Array;
+  kernelWork(op: string, phase: string, shape: Float64Array): { numbers: Float64Array; unit: string };
+  roofline(flops: number, bytes: number, peakFlops: number, bytesPerSecond: number): number;
   HeadReplay: new (shape: ReplayShape) => Omit<NodeHeadReplay, "bytes"> & { bytes(): number };
   /** batch and layerDone answer whether to go on. Returns the function that cancels. */
   startCapture(

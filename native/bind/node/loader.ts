@@ -4,6 +4,7 @@ import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { NativeError } from "../../engine.ts";
 import type { NodeEngine, PolicyCatalogue } from "../../engine.ts";
+import { packPoints, packShape, unpackCurve, unpackPrediction, unpackWork } from "../timing.ts";
 import type { Addon } from "./addon-surface.ts";
 import { startCapture } from "./capture-job.ts";
 import { openReplay } from "./head-replay.ts";
@@ -52,6 +53,13 @@ function engineOf(addon: Addon): NodeEngine {
     describePolicies: translated(() => (catalogue ??= JSON.parse(addon.describePolicies()) as PolicyCatalogue)),
     parsePolicy: translated((text) => addon.parsePolicy(text)),
     scaledPreset: translated((id, preset, tokens) => addon.scaledPreset(id, preset, tokens)),
+    timingCurve: translated((points) => unpackCurve(addon.timingCurve(packPoints(points)))),
+    timingPredict: translated((points, work, columnWork) => unpackPrediction(addon.timingPredict(packPoints(points), work, columnWork))),
+    kernelWork: translated((shape) => {
+      const { numbers, unit } = addon.kernelWork(shape.op, shape.phase, packShape(shape));
+      return unpackWork(numbers, unit);
+    }),
+    roofline: translated((work, peakFlops, bytesPerSecond) => addon.roofline(work.flops, work.bytes, peakFlops, bytesPerSecond)),
     replay: (shape) => openReplay(addon, shape),
     capture: (plan, sink) => startCapture(addon, plan, sink),
     runPolicy: (plan, onProgress) => startPolicyRun(addon, plan, onProgress),

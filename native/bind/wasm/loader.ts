@@ -1,11 +1,15 @@
 import { NativeError } from "../../engine.ts";
-import type { CoreEngine, DType, HeadReplay, ParsedPolicy, PolicyCatalogue, ReplayShape, TileGrid, TileJob, TileValues, VectorBlock, VectorData } from "../../engine.ts";
+import type {
+  CoreEngine, DType, HeadReplay, KernelShape, KernelWork, ParsedPolicy, PolicyCatalogue, ReplayShape, TileGrid, TileJob, TileValues, TimePrediction, TimingCurve, TimingPoints, VectorBlock,
+  VectorData,
+} from "../../engine.ts";
 import { Answers } from "./answers.ts";
 import { LinearMemory, outOfMemory } from "./memory.ts";
 import type { CoreExports, Pointer } from "./memory.ts";
 import { describePolicies, parsePolicy, scaledPreset } from "./policies.ts";
 import { WasmHeadReplay } from "./replay.ts";
 import { checkStorage, dtypeCode } from "./storage.ts";
+import { kernelWork, timingCurve, timingPredict } from "./timings.ts";
 
 /** Where the module is: an address to fetch, its bytes, or a module compiled elsewhere (a worker receives one by message). */
 export type WasmSource = string | URL | ArrayBuffer | Uint8Array | WebAssembly.Module;
@@ -61,6 +65,14 @@ class WasmEngine implements CoreEngine {
     return scaledPreset(this.#core, this.#memory, this.#answers, id, preset, tokens);
   }
   replay(shape: ReplayShape): HeadReplay { return new WasmHeadReplay(this.#core, this.#memory, this.#answers, shape); }
+  timingCurve(points: TimingPoints): TimingCurve { return timingCurve(this.#core, this.#memory, this.#answers, points); }
+  timingPredict(points: TimingPoints, work: number, columnWork: number): TimePrediction {
+    return timingPredict(this.#core, this.#memory, this.#answers, points, work, columnWork);
+  }
+  kernelWork(shape: KernelShape): KernelWork { return kernelWork(this.#core, this.#memory, this.#answers, shape); }
+  roofline(work: KernelWork, peakFlops: number, bytesPerSecond: number): number {
+    return this.#core.timing_roofline(work.flops, work.bytes, peakFlops, bytesPerSecond);
+  }
 
   tile(grid: TileGrid, scale: number, window: number): TileJob {
     return new WasmTileJob(this.#core, this.#memory, grid, scale, window);

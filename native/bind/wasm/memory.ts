@@ -27,7 +27,7 @@ export interface CoreExports extends ReplayExports {
   decode_floats(dtype: number, source: Pointer, n: number, out: Pointer): void;
 }
 
-type Numbers = Float32Array | Uint32Array | Uint16Array | Uint8Array;
+type Numbers = Float64Array | Float32Array | Uint32Array | Uint16Array | Uint8Array;
 
 export function outOfMemory(what: string): NativeError {
   return new NativeError("E_WASM_MEMORY", `WebAssembly memory has no room for ${what}; close other captures or view a smaller region.`);

@@ -1,12 +1,16 @@
 import type { Pointer } from "./memory.ts";
 
-/** What policy_exports.cpp and replay_exports.cpp export. Functions that answer 0 or -1 failed: see Answers.failure. */
+/** What policy_exports.cpp, timing_exports.cpp and replay_exports.cpp export. Functions that answer 0 or -1 failed: see Answers.failure. */
 export interface ReplayExports {
   answer_columns(): Pointer;
   last_error(): void;
   describe(): void;
   parse(text: Pointer, length: number): number;
   scaled(id: Pointer, idLength: number, preset: Pointer, presetLength: number, tokens: number): number;
+  timing_curve(points: Pointer, count: number): number;
+  timing_predict(points: Pointer, count: number, work: number, columnWork: number): number;
+  kernel_work(op: Pointer, opLength: number, phase: Pointer, phaseLength: number, shape: Pointer): number;
+  timing_roofline(flops: number, bytes: number, peakFlops: number, bytesPerSecond: number): number;
   replay_new(
     layer: number, layers: number, heads: number, kvHeads: number, headDim: number, head: number,
     tokens: number, promptTokens: number, scale: number, window: number, sinkTokens: number, bytesPerElement: number,

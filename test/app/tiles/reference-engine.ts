@@ -66,6 +66,6 @@ export function referenceEngine(log: { adds: number } = { adds: 0 }): CoreEngine
       return Math.exp(sum * scale - lse);
     },
     toFloat32: (dtype, data) => Float32Array.from({ length: data.length }, (_, i) => at(dtype, data, i)),
-    describePolicies: tilesOnly, parsePolicy: tilesOnly, scaledPreset: tilesOnly, replay: tilesOnly,
+    describePolicies: tilesOnly, parsePolicy: tilesOnly, scaledPreset: tilesOnly, replay: tilesOnly, timingCurve: tilesOnly, timingPredict: tilesOnly, kernelWork: tilesOnly, roofline: tilesOnly,
   };
 }
