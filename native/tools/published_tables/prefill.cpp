@@ -1,34 +1,12 @@
 #include "tools/published_tables/prefill.h"
 
-#include <algorithm>
-
 #include "core/policy/plan_builder.h"
-#include "core/policy/seeded.h"
+#include "core/policy/synthetic_indices.h"
 
 namespace attnscope::published_tables {
 namespace prefill {
 
 constexpr std::uint32_t block = PrefillPlan::block;
-
-/// Distinct indices in [0, n), `count` in all: [0, forced) and runs of `length` that start anywhere.
-std::vector<std::uint32_t> draw(std::uint32_t n, std::uint32_t count, std::uint32_t length, std::uint32_t forced,
-                                const seeded::Stream& random) {
-  std::vector<std::uint32_t> drawn;
-  std::vector<std::uint8_t> member(n);
-  const auto add = [&](std::uint32_t i) {
-    if (drawn.size() == count || i >= n || member[i]) return;
-    member[i] = 1;
-    drawn.push_back(i);
-  };
-  for (std::uint32_t i = 0; i < forced; ++i) add(i);
-  for (std::uint64_t run = 0; drawn.size() < count; ++run) {
-    const bool one_run = length == 0 || length >= count;
-    const std::uint32_t starts = length == 0 ? 1 : one_run ? n - count + 1 : n;
-    const auto start = static_cast<std::uint32_t>(random.uniform(run) * starts);
-    for (std::uint32_t i = 0; i < (one_run ? count : length); ++i) add(start + i);
-  }
-  return drawn;
-}
 
 constexpr const char* unit_sparsity = "share of 1";
 
@@ -75,8 +53,8 @@ KernelWork kernel_work(std::uint32_t tokens, std::uint32_t v, std::uint32_t s, s
                        std::uint32_t seeds) {
   KernelWork mean;
   for (std::uint32_t seed = 0; seed < seeds; ++seed) {
-    const PrefillPlan plan = plan_from_vertical_slash(tokens, prefill::draw(tokens, v, 1, forced_columns, seeded::Stream("columns", {seed})),
-                                                      prefill::draw(tokens, s, run, forced_distances, seeded::Stream("distances", {seed})));
+    const PrefillPlan plan = plan_from_vertical_slash(tokens, draw_runs(tokens, v, 1, forced_columns, seeded::Stream("columns", {seed})),
+                                                      draw_runs(tokens, s, run, forced_distances, seeded::Stream("distances", {seed})));
     constexpr double tile = prefill::block * prefill::block;
     double tiles = static_cast<double>(plan.tile.size());
     const double exact = tiles * tile + static_cast<double>(plan.column.size()) * prefill::block;

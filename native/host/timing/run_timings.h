@@ -1,0 +1,20 @@
+// Times kernels of a device by the plan: phases apart, lengths ascending, shapes within a length.
+#pragma once
+#include <functional>
+
+#include "host/timing/bench.h"
+
+namespace attnscope {
+
+enum class TimingOutcome : std::uint8_t { complete, cancelled };
+
+/// For every length and shape: random normal queries, keys and values (zeros would flatter branch predictors and clocks), then
+/// each operation of the plan; then what depends on no length (merge, copy). Each repetition: the cache is overwritten if the
+/// plan says so, then the clock runs around the operation alone. Rows reach `sink` as they are measured; after a cancellation
+/// those that were made stay. Fails where the sink does, or E_TIMING_DEVICE where the device stops answering.
+Result<TimingOutcome> run_timings(KernelDevice& device, const TimingPlan& plan, TimingSink& sink, const Cancellation& cancellation);
+
+/// The device that the plan names. E_TIMING_DEVICE says why there is none.
+Result<std::unique_ptr<KernelDevice>> open_timing_device(const TimingPlan& plan);
+
+}  // namespace attnscope
