@@ -1,0 +1,45 @@
+// How much a kernel is asked to do: what its time is measured against. The timing harness writes it into every row, and the
+// viewer asks for it when it wants to know the time of a policy.
+#pragma once
+#include <limits>
+#include <string_view>
+
+#include "core/result.h"
+
+namespace attnscope {
+
+/// What a kernel is asked to do; what does not apply is 0. Counts are whole numbers in doubles (exact up to 2^53).
+struct KernelShape {
+  std::string_view op, phase;      // as in the timing table: data/format/timings.ts
+  double tokens = 0;               // keys
+  double queries = 0;              // the last of them, from a multiple of 64 on; 0: all of a prompt
+  double heads = 0, kv_heads = 0, head_dim = 0;
+  double bytes_per_element = 0;    // of Q, K, V and the output
+  double tiles = 0, column_tiles = 0;  // over all heads: vertical-slash, block-sparse; a-shape counts its own where this is 0
+  double keys = 0;                 // decode-list: keys read a query head; merge: parts, 0 for two
+  double columns = 0, distances = 0;   // a head: select, convert; a-shape: n_init, n_local; simhash: columns are hash tables
+  double top_k = 0;                // block-sparse/select: blocks a row; simhash: bits of a code
+};
+
+/// Work over all heads. Time is close to proportional to work + column_work * (what gathering costs).
+struct KernelWork {
+  static constexpr double unknown = std::numeric_limits<double>::quiet_NaN();
+  double work = 0, column_work = 0;
+  const char* unit = "";           // of both
+  double flops = unknown;          // multiplications and additions, whole 64 x 64 blocks and tiles as kernels compute them
+  double bytes = unknown;          // least moved: everything read and written once
+};
+
+/// dense, a-shape, vertical-slash, block-sparse, reduce: 64 x 64 blocks; others by what they walk over. E_TIMING_KERNEL names
+/// the operation and phase that no kernel has, or the number that is none.
+Result<KernelWork> kernel_work(const KernelShape& shape);
+
+/// 64 x 64 blocks that hold a visible pair of one head's last `queries` rows (row blocks of 64 from the first of them).
+double causal_blocks(double tokens, double queries);
+/// The same for key < sink or query - key < local, in aligned tiles: what the policy a-shape plans.
+double a_shape_blocks(double tokens, double queries, double sink, double local);
+
+/// Least microseconds a device with these peaks needs; a peak or count that is not known (NaN) bounds nothing, NaN if none is.
+double roofline_us(double flops, double bytes, double peak_flops, double bytes_per_second);
+
+}  // namespace attnscope
