@@ -58,6 +58,17 @@ await stage("types", () => run(bin("tsc"), ["--noEmit"], { quiet: true }));
 await stage("imports", () => run("node", [".ci/check-imports.mjs"], { quiet: true }));
 await stage("build", () => run("node", ["scripts/build.mjs"], { quiet: true }));
 await stage("native", native);
+// Compiling every kernel twice takes minutes that only a landing needs to spend; `npm test cuda` does it too.
+if (process.env.CI || only.includes("cuda"))
+  await stage("cuda", async () => {
+    if (!(await version("nvcc"))) {
+      console.log("       no nvcc on PATH: the CUDA kernels are not compiled (under emulation they ran above)");
+      return { code: 0, tests: { passed: 0, failed: 0, skipped: 1 } };
+    }
+    const built = await run("node", ["scripts/cuda.mjs", "--report"], { quiet: true });
+    if (built.code === 0) console.log(built.output.trimEnd());
+    return built;
+  });
 await stage("unit", () => vitest("unit"));
 await stage("browser", async () => {
   const chromium = await findChromium({ install: true });
