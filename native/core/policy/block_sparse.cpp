@@ -2,8 +2,7 @@
 #include <cmath>
 #include <string>
 
-#include "core/attention.h"
-#include "core/block_product.h"
+#include "core/policy/block_scores.h"
 #include "core/policy/plan_builder.h"
 
 namespace attnscope {
@@ -11,6 +10,7 @@ namespace block_sparse {
 namespace {
 
 constexpr std::uint32_t block = PrefillPlan::block;
+static_assert(block == block_tokens);
 
 enum Index { index_top_k, index_forced };
 enum Forced { forced_none, forced_frontier };
@@ -48,18 +48,11 @@ std::string of_head(const LayerInput& input, std::uint32_t head) {
   return "layer " + std::to_string(input.layer) + ", head " + std::to_string(head);
 }
 
-/// Sums of 64 rows divided by 64 also where the last block has fewer: the published code pads with zeros and takes the
-/// mean over them too.
 std::vector<float> pool(Rows rows, std::uint32_t tokens) {
-  std::vector<float> means;
-  means.reserve(round_up(tokens, block) / block * rows.dim);
+  const std::uint32_t blocks = (tokens + block - 1) / block;
+  std::vector<float> means(blocks * rows.dim);
   std::vector<double> sum(rows.dim);
-  for (std::uint32_t begin = 0; begin < tokens; begin += block) {
-    std::fill(sum.begin(), sum.end(), 0.0);
-    for (std::uint32_t i = begin; i < std::min(begin + block, tokens); ++i)
-      for (std::size_t c = 0; c < rows.dim; ++c) sum[c] += static_cast<double>(rows.row(i)[c]);
-    for (double x : sum) means.push_back(static_cast<float>(x / block));
-  }
+  for (std::uint32_t b = 0; b < blocks; ++b) pool_block(rows, b, tokens, sum, means.data() + b * rows.dim);
   return means;
 }
 
@@ -91,11 +84,8 @@ BlockScores score_blocks(const std::vector<float>& queries, const std::vector<fl
   const KeyPanels panels({keys.data(), blocks, dim, dim});
   BlockScores scores{round_up(blocks, panel_width), {}};
   scores.value.resize(scores.stride * blocks);
-  for (std::uint32_t m = 0; m < blocks; m += block) {
-    const std::uint32_t rows = std::min(block, blocks - m);
-    block_product(queries.data() + m * dim, dim, rows, panels.data(), round_up(m + rows, panel_width) / panel_width, dim,
-                  scores.value.data() + m * scores.stride, scores.stride, false);
-  }
+  for (std::uint32_t m = 0; m < blocks; m += block)
+    score_block_rows(queries.data(), panels, m, std::min(block, blocks - m), scores.value.data() + m * scores.stride, scores.stride);
   for (std::uint32_t m = 0; m < blocks; ++m)
     for (float x : scores.row(m)) scores.finite = scores.finite && std::isfinite(x);
   return scores;

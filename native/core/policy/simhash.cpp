@@ -42,6 +42,10 @@ void Projection::grow(std::size_t columns) {
 
 void project_signs(Rows rows, const Projection& projection, std::size_t first_panel, std::size_t end_panel, std::uint16_t* out,
                    std::size_t out_stride) {
+  project_signs(rows, projection.panel(0), first_panel, end_panel, out, out_stride);
+}
+
+void project_signs(Rows rows, const float* weights, std::size_t first_panel, std::size_t end_panel, std::uint16_t* out, std::size_t out_stride) {
   // 96 rows of 128 floats stay in the L2 cache beside a panel (8 KB, in L1) while all panels pass over them.
   constexpr std::size_t block = 96, group = 4;
   alignas(64) float products[block * group * panel_width];
@@ -49,7 +53,7 @@ void project_signs(Rows rows, const Projection& projection, std::size_t first_pa
     const std::size_t n = std::min(block, rows.count - r);
     for (std::size_t p = first_panel; p < end_panel; p += group) {
       const std::size_t panels = std::min(group, end_panel - p), stride = panels * panel_width;
-      block_product(rows.row(r), rows.stride, n, projection.panel(p), panels, projection.depth(), products, stride, false);
+      block_product(rows.row(r), rows.stride, n, weights + p * rows.dim * panel_width, panels, rows.dim, products, stride, false);
       for (std::size_t g = 0; g < panels; ++g) {
         std::uint16_t* words = out + (p + g - first_panel) * out_stride + r;
         for (std::size_t i = 0; i < n; ++i) {

@@ -34,6 +34,9 @@ class Projection {
 void project_signs(Rows rows, const Projection& projection, std::size_t first_panel, std::size_t end_panel, std::uint16_t* out,
                    std::size_t out_stride);
 
+/// The same from panels of [rows.dim][16] wherever they come from.
+void project_signs(Rows rows, const float* panels, std::size_t first_panel, std::size_t end_panel, std::uint16_t* out, std::size_t out_stride);
+
 /// Codes of `count` rows in table `table`: bit j = sign on column table * K + j, j = 0 least significant. `signs` as
 /// project_signs wrote them from panel 0.
 void table_codes(const std::uint16_t* signs, std::size_t stride, std::size_t count, std::uint32_t K, std::uint32_t table, std::uint16_t* codes);
