@@ -125,6 +125,7 @@ Status Bench::measure(TimingRow row, const KernelShape& shape, const std::functi
   const auto known_work = kernel_work(shape);
   if (!known_work) return known_work.error();
   const KernelWork& work = known_work.value();
+  if (!(work.work + work.column_work > 0)) return skip(row, "there is nothing to compute"), success();
   row.work = work.work, row.column_work = work.column_work, row.work_unit = work.unit;
   row.bytes = work.bytes, row.flops = work.flops;
 

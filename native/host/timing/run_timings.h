@@ -1,6 +1,6 @@
 // Times kernels of a device by the plan: phases apart, lengths ascending, shapes within a length.
 #pragma once
-#include <functional>
+#include <memory>
 
 #include "host/timing/bench.h"
 
@@ -14,7 +14,7 @@ enum class TimingOutcome : std::uint8_t { complete, cancelled };
 /// those that were made stay. Fails where the sink does, or E_TIMING_DEVICE where the device stops answering.
 Result<TimingOutcome> run_timings(KernelDevice& device, const TimingPlan& plan, TimingSink& sink, const Cancellation& cancellation);
 
-/// The device that the plan names. E_TIMING_DEVICE says why there is none.
+/// The device that the plan names. Errors of open_cuda_device.
 Result<std::unique_ptr<KernelDevice>> open_timing_device(const TimingPlan& plan);
 
 }  // namespace attnscope
