@@ -1,6 +1,6 @@
 // Attention of blocks of queries over tiles of 64 keys: dense, a-shape, vertical-slash and block-sparse are one kernel that
-// walks different keys. Tensor cores with fp32 accumulation, running softmax, K and V of the next product on their way while
-// the present one is computed (the scheme of FlashAttention-2, Dao 2023).
+// walks different keys. Tensor cores with fp32 accumulation, running softmax; values are on their way while scores are
+// computed, the next keys while values are multiplied (the scheme of FlashAttention-2, Dao 2023).
 #include <cmath>
 
 #include "attention.h"
@@ -36,6 +36,8 @@ ATTNSCOPE_KERNEL(threads) attention(const Parameters p) {
   // Long rows first: the last blocks to start are the short ones.
   const std::uint32_t m = grid_x() - 1 - block_x(), head = block_y(), kv_head = head / p.heads_per_kv;
   KeyWalk walk = p.walk;
+  // Blocks of 128 queries are dense ones: said here, the compiler drops what lists need, and registers suffice.
+  if constexpr (RowTiles == 2) walk.kind = KeyWalk::Kind::dense, walk.column_offset = nullptr;
   if (walk.kind == KeyWalk::Kind::listed) {
     const std::uint64_t offsets = head * std::uint64_t{grid_x() + 1};
     walk.tile_offset += offsets;
@@ -70,10 +72,10 @@ ATTNSCOPE_KERNEL(threads) attention(const Parameters p) {
   commit_copies();
 
   for (std::uint32_t i = 0; i < segments; ++i) {
+    wait_copies<0>();  // queries and keys
+    sync_block();      // and every warp is through with the values before
     copy_keys(values, v_rows, segment);
     commit_copies();
-    wait_copies<1>();  // queries and keys
-    sync_block();
     float score[RowTiles][key_tiles][4];
     multiply_keys<T, Dim, RowTiles>(score, queries, warp_row, keys);
 
@@ -93,13 +95,6 @@ ATTNSCOPE_KERNEL(threads) attention(const Parameters p) {
               if (!walk.sees(first + warp_row + 16 * t + group + 8 * h, key)) score[t][n][2 * h + e] = -INFINITY;
         }
     }
-    sync_block();  // every warp is through with the keys
-    const std::uint32_t next = i + 1;
-    if (next < segments) {
-      segment = walk.segment(m, next, tiles);
-      copy_keys(keys, k_rows, segment);
-    }
-    commit_copies();
 
 #pragma unroll
     for (unsigned t = 0; t < RowTiles; ++t)
@@ -128,10 +123,14 @@ ATTNSCOPE_KERNEL(threads) attention(const Parameters p) {
         for (unsigned n = 0; n < Dim / 8; ++n) output[t][n][2 * h] *= shrink, output[t][n][2 * h + 1] *= shrink;
       }
 
-    wait_copies<1>();  // values; the next keys may still be on their way
-    sync_block();
+    wait_copies<0>();  // values
+    sync_block();      // and every warp is through with the keys
+    if (i + 1 < segments) {
+      segment = walk.segment(m, i + 1, tiles);
+      copy_keys(keys, k_rows, segment);
+      commit_copies();
+    }
     multiply_values<T, Dim, RowTiles>(output, score, values);
-    sync_block();  // every warp is through with the values
   }
   wait_copies<0>();
   sync_block();
