@@ -349,6 +349,33 @@ export interface CaptureJob {
   cancel(): void;
 }
 
+// ---- measuring kernels (Node add-on only) ---------------------------------------------------------------------------
+
+/** An option of a timing plan as text: attnscope time and the plain executable attnscope-time take the same ones. */
+export interface TimingOption { name: string; argument: string; doc: string }
+/** Queries, keys and values of one captured layer, [heads or kvHeads][tokens][headDim]: their indices are what is measured. */
+export interface CapturedLayer { name: string; heads: number; kvHeads: number; headDim: number; tokens: number; q: Float32Array; k: Float32Array; v: Float32Array }
+export interface TimingPlan {
+  options: { name: string; value: string }[];
+  /** Random vectors and synthetic indices at the plan's lengths and shapes. */
+  synthetic: boolean;
+  captured: CapturedLayer[];
+}
+/** One column of the timing table (data/format/timings.ts). */
+export interface TimingColumnData { name: string; type: "utf8" | "u16" | "u32" | "f64"; data: string[] | Uint16Array | Uint32Array | Float64Array }
+/** A measurement that was not made, and why. */
+export interface TimingSkip { op: string; phase: string; policy: string; indices: string; batching: string; tokens: number; heads: number; kvHeads: number; headDim: number; reason: string }
+/** Operations finished and in all, one a length and shape. */
+export interface TimingProgress { done: number; total: number; what: string }
+/** A method that throws stops the run with that error. */
+export interface TimingSink {
+  /** After every length of a shape: the rows measured since, as every column of the table. */
+  measured(columns: TimingColumnData[], skipped: TimingSkip[]): void;
+  progress(progress: TimingProgress): void;
+}
+/** done: after the last rows were delivered; "cancelled" after cancel(). */
+export interface TimingJob { readonly done: Promise<"complete" | "cancelled">; cancel(): void }
+
 export interface EngineInfo { version: string; simd: string; blas: string; threads: number; cpu: string }
 
 export interface NodeEngine extends CoreEngine {
@@ -357,6 +384,9 @@ export interface NodeEngine extends CoreEngine {
   capture(plan: CapturePlan, sink: CaptureSink): CaptureJob;
   replay(shape: ReplayShape): NodeHeadReplay;
   runPolicy(plan: PolicyRunPlan, onProgress: (progress: RunProgress) => void): PolicyRunJob;
+  timingOptions(): TimingOption[];
+  /** Throws nothing; `done` rejects with E_TIMING_OPTION, E_TIMING_PLAN, E_POLICY_*, E_CUDA_* or E_TIMING_DEVICE. */
+  time(plan: TimingPlan, sink: TimingSink): TimingJob;
 }
 
 export interface NodeHeadReplay extends HeadReplay {

@@ -1,5 +1,6 @@
 import type {
-  CapturePlan, CaptureSummary, ColumnBatch, DType, EngineInfo, NodeHeadReplay, ParsedPolicy, PolicyRunPlan, PolicyRunResult, ReplayShape, RunProgress, TileGrid, TileJob, TileValues, VectorData,
+  CapturePlan, CaptureSummary, ColumnBatch, DType, EngineInfo, NodeHeadReplay, ParsedPolicy, PolicyRunPlan, PolicyRunResult, ReplayShape, RunProgress, TileGrid, TileJob, TileValues, TimingColumnData, TimingOption, TimingPlan, TimingProgress,
+  TimingSkip, VectorData,
 } from "../../engine.ts";
 
 /** What the compiled add-on exports (addon.cpp), before the loader makes a NodeEngine of it. Errors carry a `code`. */
@@ -33,5 +34,13 @@ export interface Addon {
     plan: PolicyRunPlan,
     progress: (progress: RunProgress) => void,
     settled: (error: (Error & { code: string }) | null, result: PolicyRunResult | null) => void,
+  ): () => void;
+  timingOptions(): TimingOption[];
+  /** Returns the function that cancels. */
+  startTimings(
+    plan: TimingPlan,
+    progress: (progress: TimingProgress) => void,
+    measured: (columns: TimingColumnData[], skipped: TimingSkip[]) => void,
+    settled: (error: (Error & { code: string }) | null, outcome: "complete" | "cancelled" | null) => void,
   ): () => void;
 }

@@ -6,6 +6,8 @@
 #include "bind/node/policy_functions.h"
 #include "bind/node/policy_run_job.h"
 #include "bind/node/tile_functions.h"
+#include "bind/node/timing_job.h"
+#include "bind/node/timing_functions.h"
 #include "host/machine.h"
 
 namespace attnscope::node {
@@ -26,8 +28,11 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   exports.Set("info", Napi::Function::New<info>(env));
   exports.Set("startCapture", Napi::Function::New<start_capture>(env));
   exports.Set("startPolicyRun", Napi::Function::New<start_policy_run>(env));
+  exports.Set("startTimings", Napi::Function::New<start_timings>(env));
+  exports.Set("timingOptions", Napi::Function::New<timing_option_list>(env));
   export_tile_functions(env, exports);
   export_policy_functions(env, exports);
+  export_timing_functions(env, exports);
   export_head_replay(env, exports);
   return exports;
 }

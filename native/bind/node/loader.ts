@@ -11,6 +11,7 @@ import { openReplay } from "./head-replay.ts";
 import { translated } from "./native-error.ts";
 import { startPolicyRun } from "./policy-run-job.ts";
 import { probe } from "./probe.ts";
+import { startTimings } from "./timing-job.ts";
 
 const ADDON = "build/Release/attnscope.node";
 
@@ -63,6 +64,8 @@ function engineOf(addon: Addon): NodeEngine {
     replay: (shape) => openReplay(addon, shape),
     capture: (plan, sink) => startCapture(addon, plan, sink),
     runPolicy: (plan, onProgress) => startPolicyRun(addon, plan, onProgress),
+    timingOptions: translated(() => addon.timingOptions()),
+    time: (plan, sink) => startTimings(addon, plan, sink),
   };
 }
 
