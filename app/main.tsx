@@ -8,6 +8,7 @@ import { whenIdle } from "./lib/idle.ts";
 import { HoverStore } from "./state/hover.ts";
 import { initialView } from "./state/persistence.ts";
 import { ViewStore } from "./state/store.ts";
+import { TimingStore } from "./timings/store.ts";
 import { ErrorBoundary } from "./views/shell/error-boundary.tsx";
 import "./styles/base.css";
 import "./styles/shell.css";
@@ -17,7 +18,7 @@ import "./styles/kv.css";
 const { view, problems } = initialView();
 const actions = new ActionRegistry();
 actions.add(SHELL_ACTIONS);
-const services: Services = { store: new ViewStore(view), hover: new HoverStore(), panes: new PaneRegistry(), actions, linkProblems: problems };
+const services: Services = { store: new ViewStore(view), hover: new HoverStore(), panes: new PaneRegistry(), actions, timings: new TimingStore(), linkProblems: problems };
 
 window.whenIdle = () => whenIdle();
 

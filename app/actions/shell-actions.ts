@@ -2,12 +2,15 @@ import { stepHead } from "./move-head.ts";
 import type { Action, ActionContext } from "./types.ts";
 
 const opened = ({ capture }: ActionContext): boolean => capture !== null;
+/** Timings need no capture. */
+const something = ({ capture, store }: ActionContext): boolean => capture !== null || store.get().page === "timings";
 
 /** Actions that exist on every page. */
 export const SHELL_ACTIONS: readonly Action[] = [
   { id: "view.home", label: "Home: all heads", group: "View", keys: ["Digit1"], when: opened, run: ({ store }) => store.set({ page: "home" }) },
   { id: "view.map", label: "Map of this head", group: "View", keys: ["Digit2"], when: opened, run: ({ store }) => store.set({ page: "head" }) },
   { id: "view.kv", label: "KV cache of this layer", group: "View", keys: ["Digit3"], when: opened, run: ({ store }) => store.set({ page: "kv" }) },
+  { id: "view.timings", label: "Timings of kernels and policies", group: "View", keys: ["Digit4"], run: ({ store }) => store.set({ page: "timings" }) },
 
   { id: "heads.left", label: "Previous head", group: "Heads", keys: ["Alt+ArrowLeft"], when: opened, run: stepHead(0, -1) },
   { id: "heads.right", label: "Next head", group: "Heads", keys: ["Alt+ArrowRight"], when: opened, run: stepHead(0, 1) },
@@ -24,9 +27,10 @@ export const SHELL_ACTIONS: readonly Action[] = [
 
   { id: "capture.folder", label: "Open a capture folder…", group: "Capture", keys: ["Mod+KeyO"], run: (context) => context.pickFolder() },
   { id: "capture.zip", label: "Open a zipped capture…", group: "Capture", keys: ["Mod+Shift+KeyO"], run: (context) => context.pickZip() },
+  { id: "capture.timings", label: "Open a table of timings…", group: "Timings", run: (context) => context.pickTimings() },
 
-  { id: "figure.export", label: "Export figure or data…", group: "Figure", keys: ["KeyE"], when: opened, run: (context) => context.openOverlay("export") },
-  { id: "figure.share", label: "Copy link to this view", group: "Figure", keys: ["KeyL"], when: opened, run: (context) => context.share() },
+  { id: "figure.export", label: "Export figure or data…", group: "Figure", keys: ["KeyE"], when: something, run: (context) => context.openOverlay("export") },
+  { id: "figure.share", label: "Copy link to this view", group: "Figure", keys: ["KeyL"], when: something, run: (context) => context.share() },
 
   { id: "history.undo", label: "Undo", group: "History", keys: ["Mod+KeyZ"], when: ({ store }) => store.canUndo, run: ({ store }) => store.undo() },
   { id: "history.redo", label: "Redo", group: "History", keys: ["Mod+Shift+KeyZ", "Mod+KeyY"], when: ({ store }) => store.canRedo, run: ({ store }) => store.redo() },

@@ -26,6 +26,15 @@ export interface Pane {
   title: string;
   toFigure(): Promise<FigureSpec>;
   toCsv(): Promise<string>;
+  /** Where the numbers are from, for a pane that shows no capture; without it, the open capture. */
+  source?(): PaneSource;
+}
+
+/** What is written into a file of numbers that are of no capture. */
+export interface PaneSource {
+  /** First part of the file's name. */
+  stem: string;
+  facts: Readonly<Record<string, string>>;
 }
 
 export class PaneRegistry {
@@ -72,9 +81,11 @@ export function usePane(pane: Pane): void {
   useEffect(() => {
     latest.current = pane;
   });
-  const { id, title } = pane;
+  const { id, title } = pane, own = pane.source !== undefined;
   useEffect(
-    () => panes.add({ id, title, toFigure: () => latest.current.toFigure(), toCsv: () => latest.current.toCsv() }),
-    [panes, id, title],
+    () => panes.add({
+      id, title, toFigure: () => latest.current.toFigure(), toCsv: () => latest.current.toCsv(), ...(own ? { source: () => (latest.current.source as () => PaneSource)() } : {}),
+    }),
+    [panes, id, title, own],
   );
 }

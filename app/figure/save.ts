@@ -21,12 +21,12 @@ export interface ExportFile {
 }
 
 /** The file of a pane as it is on screen now. */
-export function exportPane(pane: Pane, capture: Capture, view: ViewState, format: ExportFormat): Promise<ExportFile> {
+export function exportPane(pane: Pane, capture: Capture | null, view: ViewState, format: ExportFormat): Promise<ExportFile> {
   return busy.track(makeFile(pane, capture, view, format));
 }
 
-async function makeFile(pane: Pane, capture: Capture, view: ViewState, format: ExportFormat): Promise<ExportFile> {
-  const provenance = await provenanceOf(capture, view, pane.title);
+async function makeFile(pane: Pane, capture: Capture | null, view: ViewState, format: ExportFormat): Promise<ExportFile> {
+  const provenance = await provenanceOf(capture, view, pane);
   const name = `${fileStem(capture, view, pane)}.${format.kind}`;
   if (format.kind === "csv") return { name, blob: new Blob([csvHeader(provenance), await pane.toCsv()], { type: "text/csv" }) };
   const spec = await pane.toFigure();
@@ -36,8 +36,9 @@ async function makeFile(pane: Pane, capture: Capture, view: ViewState, format: E
   return { name, blob: await svgToPng(svg, { width: format.width, height, dpi: format.dpi }, provenance) };
 }
 
-function fileStem(capture: Capture, view: ViewState, pane: Pane): string {
-  const prompt = capture.manifest.prompt.name.replaceAll(/[^\w.-]+/g, "-").replaceAll(/^-+|-+$/g, "") || "capture";
+function fileStem(capture: Capture | null, view: ViewState, pane: Pane): string {
+  if (pane.source !== undefined) return `${pane.source().stem}-${pane.id}`;
+  const prompt = capture?.manifest.prompt.name.replaceAll(/[^\w.-]+/g, "-").replaceAll(/^-+|-+$/g, "") || "capture";
   const place = view.page === "home" ? "" : view.page === "kv" ? `-L${view.layer}` : `-L${view.layer}H${view.head}`;
   return `${prompt}${place}-${pane.id}`;
 }

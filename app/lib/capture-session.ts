@@ -71,10 +71,12 @@ export function useCaptureSession(store: ViewStore, onProblems: (problems: LinkP
   const open = useCallback((next: CaptureOrigin) => {
     setFailure(null);
     // Another capture starts with its own first view; what is not about a capture stays.
-    const { theme, rail } = store.get();
-    store.reset({ ...DEFAULT_VIEW, theme, rail });
-    const query = next.kind === "url" ? `?src=${encodeURIComponent(next.url).replaceAll("%2F", "/")}` : "";
-    history.pushState(null, "", `${location.pathname}${query}`);
+    const { theme, rail, device } = store.get();
+    store.reset({ ...DEFAULT_VIEW, theme, rail, device });
+    const tables = new URLSearchParams(location.search).get("timings");
+    const address = (name: string, value: string): string => `${name}=${encodeURIComponent(value).replaceAll("%2F", "/")}`;
+    const query = [...(next.kind === "url" ? [address("src", next.url)] : []), ...(tables === null ? [] : [address("timings", tables)])].join("&");
+    history.pushState(null, "", `${location.pathname}${query === "" ? "" : `?${query}`}`);
     search.current = location.search;
     setOrigin(next);
   }, [store]);

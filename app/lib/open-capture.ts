@@ -61,6 +61,12 @@ export function originOfPickedFolder(list: FileList): CaptureOrigin {
   return { kind: "folder", name: files[0]?.[0].split("/")[0] ?? "folder", files };
 }
 
+/** Tables of timings among what was dropped or picked: .arrow files of no capture. Empty where it is a capture, or anything else. */
+export function timingFiles(origin: CaptureOrigin): File[] {
+  if (origin.kind !== "folder" || origin.files.some(([path]) => /(^|\/)(manifest\.json|journal\.jsonl)$/.test(path))) return [];
+  return origin.files.map(([, file]) => file).filter(({ name }) => /\.arrow$/i.test(name));
+}
+
 /** What was dropped: one zip, or a folder (or its files), walked to the bottom. */
 export async function originOfDrop(transfer: DataTransfer): Promise<CaptureOrigin> {
   const entries = [...transfer.items].map((item) => item.webkitGetAsEntry()).filter((entry) => entry !== null);

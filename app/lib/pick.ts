@@ -16,6 +16,14 @@ export function pickZip(open: (origin: CaptureOrigin) => void): void {
   });
 }
 
+/** Tables of timings, one or several. */
+export function pickTimings(open: (files: readonly File[]) => void): void {
+  pick((input) => {
+    input.accept = ".arrow";
+    input.multiple = true;
+  }, (files) => open([...files]));
+}
+
 function pick(prepare: (input: HTMLInputElement) => void, chosen: (files: FileList) => void): void {
   const input = document.createElement("input");
   input.type = "file";

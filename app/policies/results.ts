@@ -1,8 +1,9 @@
 import type { MetricSpec, PolicyCatalogue } from "../../native/engine.ts";
 import { number as threeDigits } from "../lib/format.ts";
+import { timeText } from "../timings/text.ts";
 import type { RowsUsed } from "./protocol.ts";
 
-export type Style = "share" | "percent" | "bytes" | "count" | "tokens";
+export type Style = "share" | "percent" | "bytes" | "count" | "tokens" | "time";
 
 /** One line of the results: a metric, what stands beside it, how it is written. */
 export interface ResultLine {
@@ -77,6 +78,7 @@ export function writeValue(value: number, style: Style): string {
     case "share": return minus(Math.abs(value) < 0.0005 && value !== 0 ? value.toExponential(1) : value.toFixed(3));
     case "percent": return `${minus(percentDigits(100 * value))} %`;
     case "bytes": return bytesText(value);
+    case "time": return timeText(value);
     case "count": return threeDigits(value);
     case "tokens": return value >= 1000 ? Math.round(value).toLocaleString("en-US") : String(Number(value.toFixed(1)));
   }

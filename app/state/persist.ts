@@ -39,6 +39,17 @@ export const PERSIST = {
   chartLoss: "url",
   chartCost: "url",
   generated: "url",
+  requestCost: "url",
+  device: "url",
+  timingGroup: "url",
+  timingScope: "url",
+  timingShape: "url",
+  timingDtype: "url",
+  timingBatching: "url",
+  timingLength: "url",
+  timingSeries: "url",
+  timingView: "url",
+  roofline: "url",
   // The reader of a link chooses light or dark, not its author.
   theme: "session",
 } as const satisfies Record<keyof ViewState, Persistence>;

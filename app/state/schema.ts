@@ -12,15 +12,19 @@ const name = z.string().regex(/^[a-z][a-z0-9_-]{0,31}$/i);
 const mass = z.number().min(1e-30).max(1e6);
 
 /** Every parameter of the largest descriptor away from its default takes about 180. */
-export const POLICY_CHARACTERS = 250;
+export const POLICY_CHARACTERS = 220;
 const policy = z.string().max(POLICY_CHARACTERS).regex(/^([a-z][a-z0-9-]{0,39}(:[a-z0-9_]+=[a-z0-9_.+-]+(,[a-z0-9_]+=[a-z0-9_.+-]+)*)?)?$/i);
+/** A device's short name: its marketing name in small letters, cut. */
+export const DEVICE_CHARACTERS = 40;
+/** Series of the timings chart that can differ from their default, each by four letters. */
+export const TURNED_SERIES = 12;
 const window = z.object({ key: token, query: token, span: z.number().min(1e-3).max(4_294_967_296) }).nullable();
 const colour = z.object({ scale: z.enum(["log", "linear"]), low: z.number().min(0).max(1e6), high: mass, map: name })
   .refine((value) => value.low < value.high, "low must be below high");
 const panePolicy = z.enum(["active", "none", "a", "b", "c", "d"]);
 
 export const VIEW_SCHEMA = z.object({
-  page: z.enum(["home", "head", "kv"]),
+  page: z.enum(["home", "head", "kv", "timings"]),
   layer: index,
   head: index,
   window,
@@ -52,7 +56,18 @@ export const VIEW_SCHEMA = z.object({
   drawer: z.enum(["closed", "tradeoff", "request", "tokens", "lsh"]),
   drawerHeight: z.int().min(80).max(4000),
   chartLoss: z.enum(["error", "recall", "recall_no_sinks"]),
-  chartCost: z.enum(["bytes", "keys"]),
+  chartCost: z.enum(["bytes", "keys", "time"]),
   generated: z.int().min(0).max(1_048_576),
+  requestCost: z.enum(["bytes", "time"]),
+  device: z.string().max(DEVICE_CHARACTERS).regex(/^[a-z0-9-]*$/),
+  timingGroup: z.enum(["prefill", "decode", "parts"]),
+  timingScope: z.enum(["total", "attention"]),
+  timingShape: z.string().regex(/^(\d{1,5}\/\d{1,5}x\d{1,5})?$/),
+  timingDtype: z.enum(["", "f32", "f16", "bf16"]),
+  timingBatching: z.enum(["batched", "perhead"]),
+  timingLength: index.nullable(),
+  timingSeries: z.string().max(5 * TURNED_SERIES - 1).regex(/^([a-z0-9]{4}(\.[a-z0-9]{4})*)?$/),
+  timingView: z.enum(["charts", "table"]),
+  roofline: z.boolean(),
   theme: z.enum(["system", "light", "dark"]),
 }) satisfies z.ZodType<ViewState>;

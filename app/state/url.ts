@@ -73,7 +73,9 @@ const CODECS: { readonly [K in UrlKey]: Codec<never> } = {
   policies: policyTexts, activePolicy: number, policyPanel: flag, rowsMode: text, context: optional("auto"), chunk: number,
   panes: number, locks: flags<ViewState["locks"]>(["location", "zoom", "colour"]), layer2: number, head2: number,
   panePolicy: list<ViewState["panePolicy"]>(["first", "second"]), compare: text, blinkSide: text, drawer: text, drawerHeight: number,
-  chartLoss: text, chartCost: text, generated: number,
+  chartLoss: text, chartCost: text, generated: number, requestCost: text,
+  device: text, timingGroup: text, timingScope: text, timingShape: text, timingDtype: text, timingBatching: text, timingLength: optional("auto"),
+  timingSeries: text, timingView: text, roofline: flag,
   window2: list<NonNullable<ViewState["window"]>>(["key", "query", "span"]),
   colour2: list<ViewState["colour"]>(["scale", "low", "high", "map"]),
   window: list<NonNullable<ViewState["window"]>>(["key", "query", "span"]),
@@ -89,7 +91,7 @@ export function writeLink(view: ViewState): string {
 }
 
 /** As encodeURIComponent, but what a fragment may hold as it is stays readable. */
-const escape = (value: string): string => encodeURIComponent(value).replaceAll(/%(2C|3A|3B|3D|2B)/g, decodeURIComponent);
+const escape = (value: string): string => encodeURIComponent(value).replaceAll(/%(2C|3A|3B|3D|2B|2F)/g, decodeURIComponent);
 
 /** Reads a link. What is not understood keeps its default and is named in `problems`; keys outside the link come from `base`. */
 export function readLink(hash: string, base: ViewState = DEFAULT_VIEW): LinkView {

@@ -1,6 +1,6 @@
 /** What the viewer shows, as one immutable value. Every key is listed in persist.ts with where it is saved. */
 export interface ViewState {
-  page: "home" | "head" | "kv";
+  page: "home" | "head" | "kv" | "timings";
   layer: number;
   head: number;
   /** Visible square of the map in tokens (first key, first query, side); null shows the whole sequence. */
@@ -49,9 +49,27 @@ export interface ViewState {
   drawerHeight: number;
   /** Charts: what is lost (1 - recall, with or without sinks, or the output error) against bytes, or against keys. */
   chartLoss: "error" | "recall" | "recall_no_sinks";
-  chartCost: "bytes" | "keys";
-  /** Request chart: tokens generated after the prompt. */
+  chartCost: "bytes" | "keys" | "time";
+  /** Request chart: tokens generated after the prompt; what lies along it. */
   generated: number;
+  requestCost: "bytes" | "time";
+
+  /** Device whose timings count, on the Timings page, in the panel and in the charts, by its short name; "": the first with measurements. */
+  device: string;
+  /** Timings: operations of the main chart, and of them all phases added or attention alone. */
+  timingGroup: "prefill" | "decode" | "parts";
+  timingScope: "total" | "attention";
+  /** Shape as "heads/kvHeads x headDim" ("32/8x128"), type, and how heads were launched; "": the first measured. */
+  timingShape: string;
+  timingDtype: "" | "f32" | "f16" | "bf16";
+  timingBatching: "batched" | "perhead";
+  /** Length the phases and the speed-up are shown at; null: the longest with all phases. */
+  timingLength: number | null;
+  /** Series of the main chart whose default, shown or hidden, is turned around: short names between dots. */
+  timingSeries: string;
+  timingView: "charts" | "table";
+  /** Draws the bound that the device's peaks set, where its data sheet is known. */
+  roofline: boolean;
   theme: "system" | "light" | "dark";
 }
 
@@ -69,5 +87,7 @@ export const DEFAULT_VIEW: ViewState = {
   panes: 1, locks: { location: true, zoom: true, colour: true }, layer2: 0, head2: 0, window2: null,
   colour2: { scale: "log", low: 1e-5, high: 1, map: "default" }, panePolicy: { first: "active", second: "none" },
   compare: "none", blinkSide: "first", drawer: "closed", drawerHeight: 240,
-  chartLoss: "error", chartCost: "bytes", generated: 256, theme: "system",
+  chartLoss: "error", chartCost: "bytes", generated: 256, requestCost: "bytes",
+  device: "", timingGroup: "prefill", timingScope: "total", timingShape: "", timingDtype: "", timingBatching: "batched", timingLength: null,
+  timingSeries: "", timingView: "charts", roofline: false, theme: "system",
 };

@@ -19,19 +19,25 @@ export interface Measure {
   error: string;
 }
 
+/** Stands where a cost is no metric of the replay but a time of the chosen device. */
+export const TIME = "time";
+
 const plain = { complement: false, error: "" } as const;
 const COST: Readonly<Record<Family, Readonly<Record<ViewState["chartCost"], Measure>>>> = {
   prefill: {
     bytes: { ...plain, metric: "kernel_sparsity", complement: true, title: "kernel work, share of causal cells", short: "kernel work", column: "kernel_work_share", style: "percent" },
     keys: { ...plain, metric: "kept_share", title: "keys a row, share of those visible", short: "keys a row", column: "keys_a_row_share", style: "percent" },
+    time: { ...plain, metric: TIME, title: "prefill time of the model", short: "prefill time", column: "prefill_us", style: "time" },
   },
   retention: {
     bytes: { ...plain, metric: "kv_bytes", title: "resident KV of this kv head, bytes", short: "resident KV", column: "kv_bytes", style: "bytes" },
     keys: { ...plain, metric: "resident_tokens", title: "resident tokens", short: "resident tokens", column: "resident_tokens", style: "tokens" },
+    time: { ...plain, metric: TIME, title: "time of a step of the model", short: "step time", column: "step_us", style: "time" },
   },
   retrieval: {
     bytes: { ...plain, metric: "step_bytes", title: "bytes read a step", short: "bytes a step", column: "step_bytes", style: "bytes" },
     keys: { ...plain, metric: "read_keys", title: "keys read a step", short: "keys a step", column: "read_keys", style: "tokens" },
+    time: { ...plain, metric: TIME, title: "time of a step of the model", short: "step time", column: "step_us", style: "time" },
   },
 };
 

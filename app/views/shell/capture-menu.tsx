@@ -34,7 +34,8 @@ export function CaptureMenu({ session }: { session: CaptureSession }) {
           {(session.listed ?? []).length > 0 && <hr />}
           <button type="button" role="menuitem" onClick={pick(context.pickFolder)}>Open folder…</button>
           <button type="button" role="menuitem" onClick={pick(context.pickZip)}>Open .zip…</button>
-          <p>Or drop either anywhere. Files stay in this browser.</p>
+          <button type="button" role="menuitem" onClick={pick(context.pickTimings)}>Open timings…</button>
+          <p>Or drop any of them anywhere. Files stay in this browser.</p>
         </div>
       )}
     </div>

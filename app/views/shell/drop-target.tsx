@@ -27,7 +27,7 @@ export function DropTarget({ onOpen, onProblem, children }: {
       }}
     >
       {children}
-      {over && <div className="drop-hint">Drop a capture’s folder or .zip. It stays in this browser.</div>}
+      {over && <div className="drop-hint">Drop a capture’s folder or .zip, or a timings.arrow. It stays in this browser.</div>}
     </div>
   );
 }

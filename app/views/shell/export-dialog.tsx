@@ -34,7 +34,6 @@ export function ExportDialog({ onClose }: { onClose: () => void }) {
   const width = millimetres ?? Math.round(((figure.value?.width ?? 0) / CSS_DPI) * MM_PER_INCH);
 
   const save = (format: ExportFormat, chosen: Pane): void => {
-    if (capture === null) return;
     setWorking(true);
     setError(null);
     exportPane(chosen, capture, store.get(), format).then(download).then(onClose, setError).finally(() => setWorking(false));
@@ -43,7 +42,7 @@ export function ExportDialog({ onClose }: { onClose: () => void }) {
   return (
     <Dialog label="Export" className="export" onClose={onClose}>
       <h2>Export</h2>
-      {pane === undefined ? <p>Nothing on this page can be exported. Open the heads, a map or the KV page first.</p> : (
+      {pane === undefined ? <p>Nothing on this page can be exported. Open the heads, a map, the KV page or the timings first.</p> : (
         <form onSubmit={(event) => {
           event.preventDefault();
           save(kind === "png" ? { kind, width: pixels, dpi } : { kind }, pane);

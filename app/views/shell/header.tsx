@@ -11,6 +11,7 @@ const PAGES: readonly { page: ViewState["page"]; label: string; key: string }[] 
   { page: "home", label: "Heads", key: "1" },
   { page: "head", label: "Map", key: "2" },
   { page: "kv", label: "KV cache", key: "3" },
+  { page: "timings", label: "Timings", key: "4" },
 ];
 
 const THEMES = { system: "Auto", light: "Light", dark: "Dark" } as const;
@@ -22,6 +23,8 @@ export function Header({ session, notice }: { session: CaptureSession; notice: s
   const page = useView((view) => view.page);
   const theme = useView((view) => view.theme);
   const capture = session.loaded.value;
+  // Timings are of kernels: they need no capture.
+  const open = (item: ViewState["page"]): boolean => capture !== null || item === "timings";
   return (
     <header className="header">
       <span className="brand">attnscope</span>
@@ -30,8 +33,8 @@ export function Header({ session, notice }: { session: CaptureSession; notice: s
       <nav aria-label="Pages" className="tabs">
         {PAGES.map((item) => (
           <button
-            key={item.page} type="button" disabled={capture === null} title={`${item.label} (${item.key})`}
-            aria-current={item.page === page && capture !== null ? "page" : undefined} onClick={() => store.set({ page: item.page })}
+            key={item.page} type="button" disabled={!open(item.page)} title={`${item.label} (${item.key})`}
+            aria-current={item.page === page && open(page) ? "page" : undefined} onClick={() => store.set({ page: item.page })}
           >
             {item.label}
           </button>
@@ -42,8 +45,8 @@ export function Header({ session, notice }: { session: CaptureSession; notice: s
       <button type="button" className="plain" onClick={() => context.openOverlay("palette")} title="Find an action">
         Find <kbd>{chordKeys("Mod+KeyK").join(" ")}</kbd>
       </button>
-      <button type="button" className="plain" disabled={capture === null} onClick={() => context.share()} title="Copy a link to this view (L)">Share</button>
-      <button type="button" className="plain" disabled={capture === null} onClick={() => context.openOverlay("export")} title="Export figure or data (E)">Export</button>
+      <button type="button" className="plain" disabled={!open(page)} onClick={() => context.share()} title="Copy a link to this view (L)">Share</button>
+      <button type="button" className="plain" disabled={!open(page)} onClick={() => context.openOverlay("export")} title="Export figure or data (E)">Export</button>
       <button type="button" className="plain theme-button" onClick={() => store.set({ theme: NEXT_THEME[theme] })} title={`Theme: ${THEMES[theme]}. Click for ${THEMES[NEXT_THEME[theme]]}.`}>
         {THEMES[theme]}
       </button>

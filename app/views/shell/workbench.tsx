@@ -24,6 +24,9 @@ const early = new URLSearchParams(location.hash.slice(1)).get("page") === "head"
 
 export function Workbench({ session }: { session: CaptureSession }) {
   const { loaded, origin, listed } = session;
+  const page = useView((view) => view.page);
+  // Timings are of kernels and need no capture, whatever became of one.
+  if (page === "timings") return <main className="page"><ErrorBoundary><TimingsPage /></ErrorBoundary></main>;
   if (loaded.state === "failed") return <main className="page"><ProblemPanel error={loaded.error}><OpenButtons /></ProblemPanel></main>;
   if (loaded.value !== null) return <Opened key={loaded.value.label} capture={loaded.value} />;
   if (origin === null && listed !== null) return <StartPage />;
@@ -57,6 +60,17 @@ function Opened({ capture }: { capture: Capture }) {
 }
 
 /** The map once its code is here. Not through Suspense: React holds what a fallback gives way to back for 300 ms. */
+type TimingsCode = typeof import("../timings/timings-view.tsx");
+let timingsCode: TimingsCode | null = null;
+const importTimings = async (): Promise<TimingsCode> => (timingsCode ??= await import("../timings/timings-view.tsx"));
+
+function TimingsPage() {
+  const read = useAsync(importTimings, []);
+  if (read.state === "failed") throw read.error;
+  const code = timingsCode ?? read.value;
+  return code === null ? <p className="waiting">Loading the timings</p> : <code.TimingsView />;
+}
+
 function MapPage({ capture }: { capture: Capture }) {
   const read = useAsync(() => early ?? importMap(), []);
   if (read.state === "failed") throw read.error;

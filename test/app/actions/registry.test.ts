@@ -17,7 +17,7 @@ const press = (code: string, extra: object = {}) => ({ code, ctrlKey: false, met
 function context(change: Partial<ActionContext> = {}): ActionContext {
   const nothing = (): void => undefined;
   const capture = { totalTokens: 100, manifest: { model: { layers: 4, heads: 4, kvHeads: 2 } }, kvHead: (head: number) => Math.floor(head / 2) } as ActionContext["capture"];
-  return { store: new ViewStore(), panes: new PaneRegistry(), capture, overlay: null, openOverlay: nothing, pickFolder: nothing, pickZip: nothing, share: nothing, ...change };
+  return { store: new ViewStore(), panes: new PaneRegistry(), capture, overlay: null, openOverlay: nothing, pickFolder: nothing, pickZip: nothing, pickTimings: nothing, share: nothing, ...change };
 }
 
 describe("actions", () => {

@@ -4,7 +4,7 @@ import { PERSIST, URL_KEYS } from "../../../app/state/persist.ts";
 import { fitView } from "../../../app/state/fit.ts";
 import { readLink, writeLink } from "../../../app/state/url.ts";
 import { DEFAULT_VIEW, type ViewState } from "../../../app/state/view-state.ts";
-import { POLICY_CHARACTERS, VIEW_SCHEMA } from "../../../app/state/schema.ts";
+import { DEVICE_CHARACTERS, POLICY_CHARACTERS, VIEW_SCHEMA } from "../../../app/state/schema.ts";
 
 const positive = (max: number) => fc.double({ min: 1e-3, max, noNaN: true });
 const token = fc.oneof(fc.integer({ min: -1000, max: 200_000 }), fc.double({ min: -1000, max: 200_000, noNaN: true })).map((value) => value + 0);
@@ -18,7 +18,7 @@ const policyTexts = fc.tuple(...([0, 1, 2, 3] as const).map(() => fc.oneof(fc.co
 const panePolicies = fc.constantFrom("active" as const, "none" as const, "a" as const, "b" as const, "c" as const, "d" as const);
 
 const views: fc.Arbitrary<ViewState> = fc.record({
-  page: fc.constantFrom("home" as const, "head" as const, "kv" as const),
+  page: fc.constantFrom("home" as const, "head" as const, "kv" as const, "timings" as const),
   layer: fc.nat(200), head: fc.nat(200),
   window: windows,
   pooling: fc.constantFrom("mean" as const, "max" as const, "sum" as const),
@@ -45,8 +45,13 @@ const views: fc.Arbitrary<ViewState> = fc.record({
   blinkSide: fc.constantFrom("first" as const, "second" as const),
   drawer: fc.constantFrom("closed" as const, "tradeoff" as const, "request" as const, "tokens" as const, "lsh" as const),
   drawerHeight: fc.integer({ min: 80, max: 4000 }),
-  chartLoss: fc.constantFrom("error" as const, "recall" as const, "recall_no_sinks" as const), chartCost: fc.constantFrom("bytes" as const, "keys" as const),
-  generated: fc.nat(1_048_576),
+  chartLoss: fc.constantFrom("error" as const, "recall" as const, "recall_no_sinks" as const), chartCost: fc.constantFrom("bytes" as const, "keys" as const, "time" as const),
+  generated: fc.nat(1_048_576), requestCost: fc.constantFrom("bytes" as const, "time" as const),
+  device: fc.stringMatching(/^[a-z0-9-]{0,40}$/), timingGroup: fc.constantFrom("prefill" as const, "decode" as const, "parts" as const), timingScope: fc.constantFrom("total" as const, "attention" as const),
+  timingShape: fc.oneof(fc.constant(""), fc.tuple(fc.nat(99_999), fc.nat(99_999), fc.nat(99_999)).map(([heads, kvHeads, dim]) => `${heads}/${kvHeads}x${dim}`)),
+  timingDtype: fc.constantFrom("" as const, "f32" as const, "f16" as const, "bf16" as const), timingBatching: fc.constantFrom("batched" as const, "perhead" as const),
+  timingLength: fc.option(fc.nat(4_294_967_295)), timingSeries: fc.array(fc.stringMatching(/^[a-z0-9]{4}$/), { maxLength: 12 }).map((names) => names.join(".")),
+  timingView: fc.constantFrom("charts" as const, "table" as const), roofline: fc.boolean(),
   theme: fc.constant("system" as const),
 });
 
@@ -72,7 +77,8 @@ describe("link", () => {
       kvTokens: { begin: 4_294_967_294, end: 4_294_967_295 }, rail: false, policies: [text, text, text, text], activePolicy: 3, policyPanel: true,
       rowsMode: "all", context: 4_294_967_295, chunk: 4_294_967_295, panes: 2, locks: { location: true, zoom: true, colour: false },
       panePolicy: { first: "active", second: "active" }, compare: "difference", blinkSide: "second", drawer: "tradeoff", drawerHeight: 4000,
-      chartLoss: "recall_no_sinks", chartCost: "keys", generated: 1_048_576,
+      chartLoss: "recall_no_sinks", chartCost: "keys", generated: 1_048_576, requestCost: "time", device: "d".repeat(DEVICE_CHARACTERS), timingGroup: "prefill", timingScope: "attention",
+      timingShape: "99999/99999x99999", timingDtype: "bf16", timingBatching: "perhead", timingLength: 4_294_967_295, timingSeries: Array.from({ length: 12 }, () => "a".repeat(4)).join("."), timingView: "table", roofline: true,
     };
     expect(VIEW_SCHEMA.safeParse(view).success).toBe(true);
     expect(writeLink(view).length).toBeLessThan(2000);

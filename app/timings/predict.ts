@@ -1,0 +1,124 @@
+import type { TimeKind, TimingPoints } from "../../native/engine.ts";
+import type { TimingEngine } from "./engine.ts";
+import type { TimingRow } from "../../data/format/timings.ts";
+import type { Series } from "./series.ts";
+
+/** A time at a length, and what it rests on. */
+export interface Estimate {
+  us: number;
+  kind: TimeKind;
+  /** Relative, of the measurements around; NaN for a measurement itself. */
+  error: number;
+  /** Lengths measured next to it; null where there is none on that side. */
+  below: number | null; above: number | null;
+}
+export interface PhaseEstimate extends Estimate { phase: string }
+export interface TotalEstimate extends Estimate { phases: readonly PhaseEstimate[] }
+
+const points = new WeakMap<readonly TimingRow[], TimingPoints>();
+
+function pointsOf(rows: readonly TimingRow[]): TimingPoints {
+  const known = points.get(rows);
+  if (known !== undefined) return known;
+  const column = (of: (row: TimingRow) => number): Float64Array => Float64Array.from(rows, of);
+  const made = { work: column((row) => row.work), columnWork: column((row) => row.columnWork), medianUs: column((row) => row.medianUs), p10Us: column((row) => row.p10Us), p90Us: column((row) => row.p90Us) };
+  points.set(rows, made);
+  return made;
+}
+
+/**
+ * A phase at a length. Work between two measured lengths follows them in logarithms (exact where it grows as a power of
+ * the length); beyond the ends it goes on as between the last two. The engine makes time of it. Null with fewer than two
+ * lengths, except at a measured one.
+ */
+export function phaseAt(engine: TimingEngine | null, phase: string, rows: readonly TimingRow[], tokens: number): PhaseEstimate | null {
+  const exact = rows.find((row) => row.tokens === tokens);
+  if (exact !== undefined) return { phase, us: exact.medianUs, kind: "measured", error: Number.NaN, below: tokens, above: tokens };
+  if (engine === null || rows.length < 2) return null;
+  const next = rows.findIndex((row) => row.tokens > tokens);
+  const at = next < 0 ? rows.length - 1 : Math.max(1, next);
+  const low = rows[at - 1] as TimingRow, high = rows[at] as TimingRow;
+  const share = Math.log(tokens / low.tokens) / Math.log(high.tokens / low.tokens);
+  const between = (a: number, b: number): number => (a > 0 && b > 0 ? a * (b / a) ** share : Math.max(0, a + share * (b - a)));
+  const { us, kind, error } = engine.timingPredict(pointsOf(rows), between(low.work, high.work), between(low.columnWork, high.columnWork));
+  const inside = next > 0;
+  // Work outside of what was measured is never called interpolated, however the engine's clamp falls.
+  return { phase, us, kind: inside ? "interpolated" : kind === "modelled" ? kind : "extrapolated", error, below: next === 0 ? null : (inside ? low : high).tokens, above: inside || next === 0 ? (next === 0 ? low : high).tokens : null };
+}
+
+const WORST: readonly TimeKind[] = ["measured", "interpolated", "extrapolated", "modelled"];
+export const worseKind = (a: TimeKind, b: TimeKind): TimeKind => (WORST.indexOf(a) > WORST.indexOf(b) ? a : b);
+
+/** All phases of a line at a length, added; errors weighted by times, since those of one machine tend to go together. */
+export function totalAt(engine: TimingEngine | null, { phases, rows }: Pick<Series, "phases" | "rows">, tokens: number): TotalEstimate | null {
+  const parts = phases.map((phase) => phaseAt(engine, phase, rows.get(phase) ?? [], tokens));
+  if (parts.length === 0 || parts.includes(null)) return null;
+  const own = parts as PhaseEstimate[];
+  const us = own.reduce((sum, part) => sum + part.us, 0);
+  const known = own.filter(({ error }) => Number.isFinite(error));
+  const lowest = own.map(({ below }) => below), highest = own.map(({ above }) => above);
+  return {
+    us, phases: own, kind: own.map(({ kind }) => kind).reduce(worseKind),
+    error: known.length === 0 ? Number.NaN : known.reduce((sum, part) => sum + part.error * part.us, 0) / us,
+    below: lowest.includes(null) ? null : Math.min(...(lowest as number[])), above: highest.includes(null) ? null : Math.max(...(highest as number[])),
+  };
+}
+
+/** Lines between marks: enough pieces that what the engine says between two lengths is seen. */
+const PIECES = 6;
+
+export interface LinePart { kind: "interpolated" | "extrapolated"; points: readonly { tokens: number; us: number }[] }
+
+/** What is drawn between and beyond a line's marks, up to the lengths that the chart shows. */
+export function lineOf(engine: TimingEngine | null, series: Series, [least, most]: readonly [number, number]): LinePart[] {
+  const lengths = series.marks.map(({ tokens }) => tokens);
+  const first = lengths[0], last = lengths.at(-1);
+  if (engine === null || first === undefined || last === undefined || lengths.length < 2) return [];
+  const walk = (from: number, to: number, pieces: number): { tokens: number; us: number }[] => Array.from({ length: pieces + 1 }, (_, i) => {
+    // The ends exactly: a power does not give them back.
+    const tokens = i === 0 ? from : i === pieces ? to : from * (to / from) ** (i / pieces);
+    return { tokens, us: totalAt(engine, series, tokens)?.us ?? Number.NaN };
+  }).filter(({ us }) => Number.isFinite(us));
+  const parts: LinePart[] = [{ kind: "interpolated", points: lengths.slice(1).flatMap((to, i) => walk(lengths[i] as number, to, to / (lengths[i] as number) < 1.1 ? 1 : PIECES).slice(i === 0 ? 0 : 1)) }];
+  if (most > last) parts.push({ kind: "extrapolated", points: walk(last, most, PIECES) });
+  if (least < first) parts.push({ kind: "extrapolated", points: walk(least, first, PIECES) });
+  return parts;
+}
+
+/** Where two lines meet; never a measurement. */
+export interface BreakEven { tokens: number; us: number; kind: "interpolated" | "extrapolated" }
+export type Crossing = { state: "crosses"; at: BreakEven } | { state: "below" | "above" | "unknown"; at: null };
+
+/** Halvings of a bracket between two lengths: finer than a token at any length. */
+const HALVINGS = 40;
+
+/**
+ * The shortest length from which a policy is no slower than dense: where their lines cross. Below: faster from the first
+ * common length on; above: slower up to the last.
+ */
+export function crossing(engine: TimingEngine | null, series: Series, base: Series, most: number): Crossing {
+  const lengths = [...new Set([...series.marks, ...base.marks].map(({ tokens }) => tokens)), most].toSorted((a, b) => a - b);
+  const from = Math.max(series.marks[0]?.tokens ?? Infinity, base.marks[0]?.tokens ?? Infinity);
+  const difference = (tokens: number): number => {
+    const own = totalAt(engine, series, tokens), dense = totalAt(engine, base, tokens);
+    return own === null || dense === null ? Number.NaN : Math.log(own.us / dense.us);
+  };
+  const shared = lengths.filter((tokens) => tokens >= from);
+  const steps = shared.map((tokens) => ({ tokens, difference: difference(tokens) })).filter((step) => Number.isFinite(step.difference));
+  const [first] = steps;
+  if (first === undefined) return { state: "unknown", at: null };
+  if (steps.every((step) => step.difference <= 0)) return { state: "below", at: null };
+  // The last time it comes down to dense: from there on it stays below.
+  const after = steps.findLastIndex((step) => step.difference > 0) + 1;
+  const high = steps[after], low = steps[after - 1];
+  if (high === undefined || low === undefined) return { state: "above", at: null };
+  let a = low.tokens, b = high.tokens;
+  for (let i = 0; i < HALVINGS; i++) {
+    const middle = Math.sqrt(a * b);
+    if (difference(middle) > 0) a = middle;
+    else b = middle;
+  }
+  const at = totalAt(engine, base, b), own = totalAt(engine, series, b);
+  if (at === null || own === null) return { state: "unknown", at: null };
+  return { state: "crosses", at: { tokens: b, us: at.us, kind: worseKind(at.kind, own.kind) === "extrapolated" ? "extrapolated" : "interpolated" } };
+}

@@ -1,0 +1,155 @@
+import { group } from "d3-array";
+import { isOwn } from "./devices.ts";
+import { BASE, GROUPS, PHASES, selected, type Selection } from "./selection.ts";
+import type { TimingRow } from "../../data/format/timings.ts";
+import { TURNED_SERIES } from "../state/schema.ts";
+
+/** A total that was measured: one row a phase, added. */
+export interface Mark {
+  tokens: number;
+  us: number;
+  /** Sums of the phases' tenth and ninetieth percentiles. */
+  p10: number; p90: number;
+  rows: readonly TimingRow[];
+  /** Phases' leave-one-out errors weighted by their times; NaN where none is known. */
+  error: number;
+}
+
+/** One line of the main chart: an operation under one setting, measured by one source. */
+export interface Series {
+  id: string;
+  /** Four letters for links. */
+  short: string;
+  source: string;
+  own: boolean;
+  op: string; policy: string; indices: string;
+  /** Threads, where the device was measured with several; cache left warm. */
+  note: string;
+  title: string;
+  /** What the group is compared with. */
+  base: boolean;
+  phases: readonly string[];
+  /** Rows by phase, ascending in tokens. */
+  rows: ReadonlyMap<string, readonly TimingRow[]>;
+  /** Ascending in tokens; only lengths at which every phase was measured. */
+  marks: readonly Mark[];
+}
+
+const phaseRank = (phase: string): number => PHASES.indexOf(phase as (typeof PHASES)[number]);
+
+/**
+ * Lines of a selection. Attention fixes policy and indices of a line; estimate, select and convert were often measured
+ * once for all of them: a line takes those of its own setting, else of its policy, else the operation's only ones.
+ */
+export function buildSeries(all: readonly TimingRow[], selection: Selection): Series[] {
+  const rows = all.filter((row) => selected(row, selection));
+  const threads = new Set(rows.filter(({ source }) => isOwn(source)).map((row) => row.threads)).size > 1;
+  const base = BASE[selection.group];
+  const mixed = new Set(rows.map(({ flushed }) => Boolean(flushed))).size > 1;
+  const series: Series[] = [];
+  for (const [, own] of group(rows, ({ source, op, threads: count, flushed }) => [source, op, count, Boolean(flushed)].join("|"))) {
+    const first = own[0] as TimingRow;
+    const phases = [...new Set(own.map(({ phase }) => phase))].toSorted((a, b) => phaseRank(a) - phaseRank(b));
+    const note = [threads ? `${first.threads} thread${first.threads === 1 ? "" : "s"}` : "", mixed && !first.flushed ? "warm cache" : ""].filter((text) => text !== "").join(", ");
+    const lead = own.filter(({ phase }) => phase === "attention");
+    // An operation without attention has one line a phase.
+    const lines = lead.length > 0
+      ? [...group(lead, ({ policy, indices }) => `${policy}|${indices}`).values()].map((of) => {
+        const { policy, indices } = of[0] as TimingRow;
+        const wanted = selection.scope === "attention" ? ["attention"] : phases;
+        return { policy, indices, extra: "", wanted, rows: new Map(wanted.map((phase) => [phase, phase === "attention" ? byLength(of) : fitting(own, phase, policy, indices)])) };
+      })
+      : [...group(own, ({ phase, policy, indices }) => `${phase}|${policy}|${indices}`).values()].map((of) => {
+        const { phase, policy, indices } = of[0] as TimingRow;
+        return { policy, indices, extra: phases.length > 1 ? ` ${phase}` : "", wanted: [phase], rows: new Map([[phase, byLength(of)]]) };
+      });
+    for (const line of lines) {
+      const id = [first.source, first.op, line.policy, line.indices, note, line.extra].join("|");
+      series.push({
+        id, short: shortName(id), source: first.source, own: isOwn(first.source), op: first.op, policy: line.policy, indices: line.indices, note,
+        title: titleOf(first, line, note), base: first.op === base && isOwn(first.source), phases: line.wanted, rows: line.rows, marks: marksOf(line.wanted, line.rows),
+      });
+    }
+  }
+  return series.toSorted((a, b) => Number(b.base) - Number(a.base) || Number(b.own) - Number(a.own) || opRank(selection, a) - opRank(selection, b) || b.marks.length - a.marks.length || a.title.localeCompare(b.title));
+}
+
+const opRank = ({ group }: Selection, { op }: Series): number => GROUPS[group].indexOf(op);
+
+/** The latest measurement at each length, ascending. */
+function byLength(rows: readonly TimingRow[]): TimingRow[] {
+  const latest = new Map<number, TimingRow>();
+  for (const row of rows) if ((latest.get(row.tokens)?.date ?? "") <= row.date) latest.set(row.tokens, row);
+  return [...latest.values()].toSorted((a, b) => a.tokens - b.tokens);
+}
+
+function fitting(rows: readonly TimingRow[], phase: string, policy: string, indices: string): TimingRow[] {
+  const of = rows.filter((row) => row.phase === phase);
+  const same = of.filter((row) => row.policy === policy);
+  const exact = same.filter((row) => row.indices === indices);
+  if (exact.length > 0) return byLength(exact);
+  if (same.length > 0) return byLength(same);
+  // What was measured without naming a policy holds for each of them.
+  return byLength(of.filter((row) => row.policy === ""));
+}
+
+function marksOf(phases: readonly string[], rows: ReadonlyMap<string, readonly TimingRow[]>): Mark[] {
+  const [first = "", ...rest] = phases;
+  return (rows.get(first) ?? []).flatMap((row): Mark[] => {
+    const parts = [row, ...rest.map((phase) => rows.get(phase)?.find(({ tokens }) => tokens === row.tokens))];
+    if (parts.includes(undefined)) return [];
+    const own = parts as TimingRow[];
+    const sum = (of: (part: TimingRow) => number): number => own.reduce((total, part) => total + of(part), 0);
+    const us = sum(({ medianUs }) => medianUs);
+    const known = own.filter(({ looError }) => Number.isFinite(looError));
+    return [{
+      tokens: row.tokens, us, p10: sum(({ p10Us }) => p10Us), p90: sum(({ p90Us }) => p90Us), rows: own,
+      error: known.length === 0 ? Number.NaN : known.reduce((total, { looError, medianUs }) => total + Math.abs(looError) * medianUs, 0) / us,
+    }];
+  });
+}
+
+function titleOf({ op, source }: TimingRow, { policy, indices, extra }: { policy: string; indices: string; extra: string }, note: string): string {
+  const name = policy === "" ? `${op}${extra}` : policy.startsWith(op) ? policy.replace(":", " ").replaceAll(",", " ") : `${op}${extra} ${policy}`;
+  const beside = [isOwn(source) ? "" : source, indices === "" ? "" : indices.replace("synthetic, ", ""), note].filter((text) => text !== "");
+  return beside.length === 0 ? name : `${name}, ${beside.join(", ")}`;
+}
+
+/** Four letters of a 32-bit hash (FNV-1a): some dozens of series are told apart by them. */
+export function shortName(id: string): string {
+  let hash = 0x811c9dc5;
+  for (let i = 0; i < id.length; i++) hash = Math.imul(hash ^ id.charCodeAt(i), 0x01000193) >>> 0;
+  return hash.toString(36).padStart(7, "0").slice(-4);
+}
+
+/** Median and worst leave-one-out error of a line's marks. */
+export function errorsOf({ marks }: Pick<Series, "marks">): { median: number; worst: number } {
+  const errors = marks.map(({ error }) => error).filter((error) => Number.isFinite(error)).toSorted((a, b) => a - b);
+  if (errors.length === 0) return { median: Number.NaN, worst: Number.NaN };
+  const middle = (errors.length - 1) / 2;
+  return { median: ((errors[Math.floor(middle)] as number) + (errors[Math.ceil(middle)] as number)) / 2, worst: errors.at(-1) as number };
+}
+
+/** Lines of one operation that are shown unless asked for: more run into each other. */
+const SHOWN_OF_OP = 2;
+
+/** Short names of what is shown: by default the lines with most lengths of each operation and source, at least two. */
+export function shownSeries(series: readonly Series[], turned: string): Set<string> {
+  const flipped = new Set(turned === "" ? [] : turned.split("."));
+  const counts = new Map<string, number>();
+  const shown = new Set<string>();
+  for (const { short, source, op, marks } of series) {
+    const key = `${source}|${op}`, before = counts.get(key) ?? 0;
+    const usual = marks.length > 1 && before < SHOWN_OF_OP;
+    if (usual) counts.set(key, before + 1);
+    if (usual !== flipped.has(short)) shown.add(short);
+  }
+  return shown;
+}
+
+/** The view's text after a line was turned; the oldest turn gives way where a link would grow too long. */
+export function turnSeries(turned: string, short: string): string {
+  const names = turned === "" ? [] : turned.split(".");
+  const next = names.includes(short) ? names.filter((name) => name !== short) : [...names, short];
+  return next.slice(-TURNED_SERIES).join(".");
+}
