@@ -47,8 +47,13 @@ export class ResultTables {
   }
 
   private writeCsv(rows: readonly ResultRow[]): void {
-    this.csvFile.append(new TextEncoder().encode(rows.map((row) => `${row.map(csvField).join(",")}\n`).join("")));
+    this.csvFile.append(new TextEncoder().encode(rows.map(csvLine).join("")));
   }
+}
+
+/** One record; an empty field is NaN. */
+export function csvLine(row: ResultRow): string {
+  return `${row.map(csvField).join(",")}\n`;
 }
 
 function csvField(value: string | number): string {
