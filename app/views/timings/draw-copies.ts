@@ -25,7 +25,7 @@ export function drawCopies(g: SVGGElement, picture: CopyPicture): void {
   g.setAttribute("font-family", FIGURE_FONT);
   g.setAttribute("font-size", String(FIGURE_FONT_SIZE));
   const { palette, lines } = picture;
-  const { left, right, top, bottom, x, y } = placeCopies(picture);
+  const { left, right, bottom, x, y } = placeCopies(picture);
   axis(translate(part(g, "y"), left, 0), { palette, side: "left", scale: y, ticks: 4, grid: right - left });
   axis(translate(part(g, "x"), 0, bottom), { palette, side: "bottom", scale: x, format: byteTick, label: "size" });
   const ink = (line: CopyLine): string => palette.policies[lines.indexOf(line) % 4] ?? palette.text;

@@ -49,14 +49,14 @@ function drawMarks(g: SVGGElement, lines: readonly CurveLine[], { x, y }: CurveP
 function drawCrossings(g: SVGGElement, lines: readonly CurveLine[], { x, y, left, right, bottom }: CurvePlace, palette: Palette): void {
   const found = lines.flatMap(({ look, crossing }) => (crossing?.at == null ? [] : [{ look, at: crossing.at, x: x(crossing.at.tokens), y: y(crossing.at.us) }])).toSorted((a, b) => a.x - b.x);
   const rows: number[] = [];
-  const shown = found.map((item) => {
-    const text = `break-even ${count(Math.round(item.at.tokens))}, ${item.at.kind}`, wide = text.length * LETTER + 8;
+  const shown = found.map(({ look, at, ...item }) => {
+    const text = `break-even ${count(Math.round(at.tokens))}, ${at.kind}`, wide = text.length * LETTER + 8;
     // To the left where there is no room on the right; a line up where the one before reaches it.
     const after = item.x + wide < right, begin = after ? item.x + 5 : Math.max(left, item.x - 5 - wide);
     let row = 0;
     while ((rows[row] ?? -1) > begin) row++;
     rows[row] = begin + wide;
-    return { ...item, text, after, line: bottom - 7 - 14 * row };
+    return { look, text, after, x: item.x, y: item.y, line: bottom - 7 - 14 * row };
   });
   select(part(g, "drops")).selectAll<SVGPathElement, (typeof shown)[number]>("path").data(shown).join("path").attr("d", (item) => `M${round(item.x)},${round(item.y + 5)}V${bottom}`)
     .attr("stroke", ({ look }) => look.colour).attr("stroke-dasharray", "2 3").attr("fill", "none");
@@ -85,10 +85,10 @@ function drawKey(g: SVGGElement, { lines, roof, palette }: CurvePicture): void {
     ...(roof === null ? [] : [{ dash: DASHES.modelled as string, text: "modelled: bound by the data sheet" }]),
   ];
   let at = 12;
-  const placed = items.map((item) => {
+  const placed = items.map(({ dash, text }) => {
     const left = at;
-    at += 26 + item.text.length * LETTER + 16;
-    return { ...item, left };
+    at += 26 + text.length * LETTER + 16;
+    return { dash, text, left };
   });
   const groups = select(g).selectAll<SVGGElement, (typeof placed)[number]>("g").data(placed).join((enter) => {
     const made = enter.append("g");

@@ -9,7 +9,7 @@ import { percent } from "../../timings/text.ts";
 import { powers } from "./curves-model.ts";
 import { HUES, type Look } from "./look.ts";
 
-export interface SpeedPicture { palette: Palette; lines: readonly SpeedLine[]; looks: ReadonlyMap<string, Look>; tokens: number; width: number; height: number }
+export interface SpeedPicture { palette: Palette; lines: readonly SpeedLine[]; looks: ReadonlyMap<string, Look>; base: string; tokens: number; width: number; height: number }
 
 const LETTER = 5.9;
 /** Shares of work left out that have a tick where they have room. */
@@ -76,7 +76,7 @@ export function drawSpeed(g: SVGGElement, picture: SpeedPicture): void {
   select(part(g, "points")).selectAll<SVGCircleElement, (typeof marks)[number]>("circle").data(marks).join("circle").attr("cx", ({ point }) => round(x(1 / (1 - point.sparsity)))).attr("cy", ({ point }) => round(y(point.speedup))).attr("r", 3.5)
     .attr("fill", ({ line, point }) => (point.kind === "measured" ? ink(line) : palette.ground)).attr("fill-opacity", ({ line, point }) => (point.kind === "measured" ? strength(lines, line) : 1)).attr("stroke", ({ line }) => ink(line)).attr("stroke-width", 1)
     .attr("data-speed", ({ point }) => `${point.series.short}.${point.mark.tokens}`);
-  select(part(g, "title")).selectAll<SVGTextElement, string>("text").data([`Speed-up over dense at ${count(tokens)} tokens${marks.some(({ point }) => point.kind !== "measured") ? "; open: dense not measured there" : ""}`]).join("text")
+  select(part(g, "title")).selectAll<SVGTextElement, string>("text").data([`Speed-up over ${picture.base} at ${count(tokens)} tokens${marks.some(({ point }) => point.kind !== "measured") ? `; open: ${picture.base} not measured there` : ""}`]).join("text")
     .attr("x", 12).attr("y", 14).attr("fill", palette.secondary).text((text) => text);
   const groups = select(part(g, "legend")).selectAll<SVGGElement, (typeof legend.items)[number]>("g").data(legend.items).join((enter) => {
     const made = enter.append("g");

@@ -74,10 +74,10 @@ function drawKey(g: SVGGElement, rows: readonly StackRow[], palette: Palette): v
     ...(segments.some(({ kind }) => kind !== "measured") ? [{ text: "≈ not measured", fill: 0.2, outline: true }] : []),
   ];
   let at = 12;
-  const placed = items.map((item) => {
+  const placed = items.map(({ text, fill, outline }) => {
     const left = at;
-    at += 16 + item.text.length * LETTER + 12;
-    return { ...item, left };
+    at += 16 + text.length * LETTER + 12;
+    return { text, fill, outline, left };
   });
   const groups = select(g).selectAll<SVGGElement, (typeof placed)[number]>("g").data(placed).join((enter) => {
     const made = enter.append("g");

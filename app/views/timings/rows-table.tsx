@@ -15,22 +15,22 @@ const SPARE = 8;
 /** Rows of a figure: a page of a paper. The CSV has them all. */
 const FIGURE_ROWS = 60;
 
-interface Column { id: string; label: string; doc: string; text: (row: TimingRow) => string; sort: (row: TimingRow) => number | string; right: boolean }
+interface Column { id: string; label: string; doc: string; text: (row: TimingRow) => string; order: (row: TimingRow) => number | string; right: boolean }
 
 const docOf = (name: string): string => TIMING_COLUMNS.find((column) => column.name === name)?.doc ?? "";
-const words = (name: string, label: string, of: (row: TimingRow) => string): Column => ({ id: name, label, doc: docOf(name), text: of, sort: of, right: false });
+const words = (name: string, label: string, of: (row: TimingRow) => string): Column => ({ id: name, label, doc: docOf(name), text: of, order: of, right: false });
 const value = (name: string, label: string, text: (value: number) => string): Column => {
   const of = (row: TimingRow): number => row[timingField(name)] as number;
-  return { id: name, label, doc: docOf(name), text: (row) => (Number.isFinite(of(row)) ? text(of(row)) : "–"), sort: of, right: true };
+  return { id: name, label, doc: docOf(name), text: (row) => (Number.isFinite(of(row)) ? text(of(row)) : "–"), order: of, right: true };
 };
 
 const COLUMNS: readonly Column[] = [
   words("op", "op", ({ op }) => op), words("phase", "phase", ({ phase }) => phase), words("policy", "policy", ({ policy }) => policy), words("indices", "indices", ({ indices }) => indices),
-  value("tokens", "tokens", count), value("queries", "queries", count),
-  { id: "shape", label: "heads", doc: "Query heads / kv heads x channels", text: shapeOf, sort: shapeOf, right: true },
+  value("tokens", "tokens", count), value("median_us", "median", timeText), value("p10_us", "p10", timeText), value("p90_us", "p90", timeText), value("count", "n", count),
+  value("loo_error", "LOO", percent), value("sparsity", "sparsity", percent),
+  { id: "shape", label: "heads", doc: "Query heads / kv heads x channels", text: shapeOf, order: shapeOf, right: true },
   words("dtype", "type", ({ dtype }) => dtype), words("batching", "launch", ({ batching }) => batching), value("threads", "threads", (threads) => (threads === 0 ? "GPU" : String(threads))),
-  value("median_us", "median", timeText), value("p10_us", "p10", timeText), value("p90_us", "p90", timeText), value("min_us", "least", timeText), value("count", "n", count),
-  value("loo_error", "LOO", percent), value("sparsity", "sparsity", percent), value("work", "work", (work) => count(Math.round(work))), value("column_work", "columns", (work) => (work === 0 ? "" : count(Math.round(work)))),
+  value("queries", "queries", count), value("min_us", "least", timeText), value("work", "work", (work) => count(Math.round(work))), value("column_work", "columns", (work) => (work === 0 ? "" : count(Math.round(work)))),
   words("work_unit", "unit", ({ workUnit }) => workUnit), value("flushed", "flushed", (flushed) => (flushed ? "yes" : "no")), value("clock_mhz", "MHz", (mhz) => count(Math.round(mhz))),
   words("source", "source", ({ source }) => source), words("date", "date", ({ date }) => date.slice(0, 16).replace("T", " ")), words("note", "note", ({ note }) => note),
 ];
@@ -61,8 +61,8 @@ export function RowsTable({ rows, source }: { rows: readonly TimingRow[]; source
         ))}</tr></thead>
         <tbody>
           {first > 0 && <tr aria-hidden="true" style={{ height: first * ROW }} />}
-          {sorted.slice(first, last).map((row, i) => (
-            <tr key={first + i} style={{ height: ROW }} data-row={first + i}>{COLUMNS.map(({ id, text, right }) => <td key={id} className={right ? "num" : "words"} title={right ? undefined : text(row)}>{text(row)}</td>)}</tr>
+          {Array.from({ length: last - first }, (_, i) => first + i).map((at) => [at, sorted[at] as TimingRow] as const).map(([at, row]) => (
+            <tr key={at} style={{ height: ROW }} data-row={at}>{COLUMNS.map(({ id, text, right }) => <td key={id} className={right ? "num" : "words"} title={right ? undefined : text(row)}>{text(row)}</td>)}</tr>
           ))}
           {last < sorted.length && <tr aria-hidden="true" style={{ height: (sorted.length - last) * ROW }} />}
         </tbody>
@@ -77,7 +77,7 @@ export function sortRows(rows: readonly TimingRow[], order: Order): readonly Tim
   if (column === undefined || order === null) return rows;
   const sign = order.down ? -1 : 1;
   return rows.toSorted((a, b) => {
-    const left = column.sort(a), right = column.sort(b);
+    const left = column.order(a), right = column.order(b);
     if (typeof left === "string" || typeof right === "string") return sign * String(left).localeCompare(String(right), "en", { numeric: true });
     if (Number.isNaN(left) || Number.isNaN(right)) return Number(Number.isNaN(left)) - Number(Number.isNaN(right));
     return sign * (left - right);

@@ -4,6 +4,7 @@ import { csvRow } from "../../lib/format.ts";
 import type { Size } from "../../lib/use-size.ts";
 import { usePalette } from "../../marks/theme.ts";
 import { Mark } from "../shell/mark.tsx";
+import { BASE } from "../../timings/selection.ts";
 import { copyNear, drawCopies, type CopyPicture } from "./draw-copies.ts";
 import { drawSpeed, speedNear, type SpeedPicture } from "./draw-speedup.ts";
 import { drawStacks, segmentAt, type StackPicture } from "./draw-stacks.ts";
@@ -46,12 +47,12 @@ export function StackPanel({ page, size, source, onRead }: Props) {
 
 export function SpeedPanel({ page, size, source, onRead }: Props) {
   const palette = usePalette();
-  const { speed, looks, speedLength } = page;
-  const picture = useMemo<SpeedPicture>(() => ({ palette, lines: speed, looks, tokens: speedLength ?? 0, ...size }), [palette, speed, looks, speedLength, size]);
+  const { speed, looks, speedLength } = page, base = BASE[page.selection.group];
+  const picture = useMemo<SpeedPicture>(() => ({ palette, lines: speed, looks, base, tokens: speedLength ?? 0, ...size }), [palette, speed, looks, base, speedLength, size]);
   const draw = useCallback((g: SVGGElement) => drawSpeed(g, picture), [picture]);
   return (
     <Panel
-      id="speedup" title="Speed-up against sparsity" label={`Speed-up over dense against sparsity at ${speedLength ?? 0} tokens`} size={size} source={source} draw={draw} onRead={onRead}
+      id="speedup" title="Speed-up against sparsity" label={`Speed-up over ${base} against sparsity at ${speedLength ?? 0} tokens`} size={size} source={source} draw={draw} onRead={onRead}
       at={(x, y) => { const point = speedNear(picture, x, y); return point === null ? null : { of: "speed", point }; }}
       csv={() => csvRow(["series", "indices", "tokens", "sparsity_share", "speedup", "at_p90", "at_p10", "kind", "ideal_modelled"]) + speed.flatMap(({ points }) => points.map(({ series, mark, sparsity, speedup, low, high, kind }) =>
         csvRow([series.title, series.indices, mark.tokens, sparsity, speedup, low, high, kind === "measured" ? kind : `dense ${kind}`, 1 / (1 - sparsity)]))).join("")}

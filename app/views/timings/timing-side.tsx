@@ -16,7 +16,7 @@ export function TimingSide({ page, read, onFocus }: { page: TimingPage; read: Re
     <aside className="timing-side" aria-label="Device, lines and values">
       <DevicePicker page={page} />
       {isMeasured(page.device) && <SeriesList page={page} onFocus={onFocus} />}
-      <TimingReadout read={read} />
+      {isMeasured(page.device) && <TimingReadout read={read} />}
     </aside>
   );
 }
@@ -57,7 +57,7 @@ function SeriesList({ page: { series, shown, looks, lines, selection }, onFocus 
   return (
     <section className="timing-lines" aria-label="Lines">
       <table>
-        <thead><tr><th scope="col">{selection.scope === "attention" ? "Attention alone" : "All phases"}</th><th scope="col" title="Shortest length from which the line is no slower: where the two lines cross">{compared === "" ? "" : `meets ${compared}`}</th><th scope="col" title="Leave-one-out error of interpolation over the marks of the line: median, worst">error · worst</th></tr></thead>
+        <thead><tr><th scope="col">{selection.scope === "attention" ? "Attention alone" : "All phases"}</th><th scope="col" title={`Shortest length from which the line is no slower than ${compared}: where the two lines cross, never a measurement`}>{compared === "" ? "" : "break-even"}</th><th scope="col" title="Leave-one-out error of interpolation over the marks of the line: median, worst">error · worst</th></tr></thead>
         <tbody>
           {series.map((line) => {
             const look = looks.get(line.short), on = shown.has(line.short), { median, worst } = errorsOf(line);

@@ -1,5 +1,5 @@
 import { lengthTick } from "../../timings/text.ts";
-import { shapeText } from "../../timings/selection.ts";
+import { GROUPS, shapeText } from "../../timings/selection.ts";
 import { isMeasured } from "../../timings/devices.ts";
 import { useStore, useView } from "../../state/store.ts";
 import type { ViewState } from "../../state/view-state.ts";
@@ -15,6 +15,8 @@ const GROUP_LABELS: Readonly<Record<ViewState["timingGroup"], { label: string; t
 /** What is compared with what. Choices without a measurement are not offered. */
 export function TimingToolbar({ page: { device, selection, choices, lengths, length, canRoof } }: { page: TimingPage }) {
   const store = useStore();
+  // Attention alone is no other question where nothing comes before it.
+  const phased = device.rows.some((row) => GROUPS[selection.group].includes(row.op) && row.phase !== "attention") && selection.group !== "parts";
   const view = useView((state) => state.timingView), roofline = useView((state) => state.roofline);
   return (
     <div className="toolbar timing-toolbar">
@@ -29,7 +31,7 @@ export function TimingToolbar({ page: { device, selection, choices, lengths, len
           options={choices.batchings.map((value) => ({ value, label: value === "batched" ? "Batched" : "Per head", title: value === "batched" ? "One launch for all heads" : "One launch a head" }))}
         />
       )}
-      {isMeasured(device) && selection.group !== "parts" && (
+      {phased && (
         <Segmented
           label="Time" hideLabel value={selection.scope} onChange={(timingScope) => store.set({ timingScope })}
           options={[{ value: "total", label: "All phases", title: "Building the index and attention, added" }, { value: "attention", label: "Attention", title: "Attention alone, as if the index were there" }]}

@@ -1,4 +1,4 @@
-import { useCallback, useEffect, useMemo, useRef, useState } from "react";
+import { useCallback, useMemo, useRef, useState } from "react";
 import { useActionContext } from "../../actions/context.ts";
 import { useActions } from "../../actions/registry.ts";
 import type { PaneSource } from "../../figure/pane.ts";
@@ -7,7 +7,7 @@ import { useSize, type Size } from "../../lib/use-size.ts";
 import { useStore, useView } from "../../state/store.ts";
 import { isMeasured } from "../../timings/devices.ts";
 import type { Timings } from "../../timings/context.tsx";
-import { timingActions, type Offered } from "./actions.ts";
+import { timingActions } from "./actions.ts";
 import { CurvePanel } from "./curve-panel.tsx";
 import type { Readable } from "./readout.tsx";
 import { RowsTable } from "./rows-table.tsx";
@@ -29,14 +29,7 @@ function Page({ page }: { page: TimingPage }) {
   const [read, setRead] = useState<Readable | null>(null);
   const [focus, setFocus] = useState<string | null>(null);
   const { device, choices, selection, lengths, length, timings, canRoof } = page;
-  const offered = useRef<Offered | null>(null);
-  useEffect(() => {
-    offered.current = {
-      devices: timings.devices.map(({ id }) => id), device: device.id, groups: choices.groups, group: selection.group, shapes: choices.shapes, shape: selection.shape,
-      dtypes: choices.dtypes, dtype: selection.dtype, batchings: choices.batchings, batching: selection.batching, lengths, length, canRoof, focus,
-    };
-  });
-  useActions(useMemo(() => timingActions(() => offered.current ?? NOTHING), []));
+  useActions(useMemo(() => timingActions({ devices: timings.devices.map(({ id }) => id), device: device.id, choices, selection, lengths, length, canRoof, focus }), [timings.devices, device.id, choices, selection, lengths, length, canRoof, focus]));
   const { sources, driver, name, dates } = device;
   const source = useCallback((): PaneSource => ({
     stem: `timings-${device.id}`,
@@ -62,8 +55,6 @@ function atRest({ lines, length }: TimingPage): Readable | null {
   }
   return null;
 }
-
-const NOTHING: Offered = { devices: [], device: "", groups: [], shapes: [], dtypes: [], batchings: [], group: "prefill", shape: "", dtype: "", batching: "", lengths: [], length: null, canRoof: false, focus: null };
 
 /** Under this the lower charts have no room and the page scrolls. */
 const LEAST = { main: 250, lower: 230 };

@@ -3,7 +3,7 @@ import { NativeError } from "../../../native/engine.ts";
 import { readPolicy, writePolicy } from "../../../app/policies/text.ts";
 import { referenceEngine } from "../tiles/reference-engine.ts";
 
-const labels = { granularity: "token", phase: "prefill", frees: "nothing", queryAware: "no", sampled: false, needsFuture: false, yardstick: false, source: "a paper", kernels: [] } satisfies Partial<PolicyDescriptor>;
+const labels = { granularity: "token", phase: "prefill", frees: "nothing", queryAware: "no", sampled: false, needsFuture: false, yardstick: false, source: "a paper", kernels: [], untimed: "" } satisfies Partial<PolicyDescriptor>;
 const tokens = (name: string, fallback: number, scales = false): PolicyParameter =>
   ({ name, type: "integer", unit: "tokens", minimum: 0, maximum: 1_048_576, fallback, logarithmic: true, scales, choices: [], doc: `${name} in tokens` });
 

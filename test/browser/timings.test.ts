@@ -1,0 +1,156 @@
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import type { Page } from "playwright-core";
+import { afterAll, beforeAll, expect, it } from "vitest";
+import { TIMING_COLUMNS } from "../../data/format/timings.ts";
+import { writeTimings } from "../../data/writer/timings.ts";
+import { timeText } from "../../app/timings/text.ts";
+import { buildSeries } from "../../app/timings/series.ts";
+import { SYNTHETIC_DEVICE, syntheticRows } from "../app/timings/synthetic.ts";
+import { syntheticCapture } from "../data/synthetic.ts";
+import { settled, startViewer, type Viewer } from "./browser.ts";
+
+const rows = syntheticRows(), table = writeTimings(rows);
+const full = syntheticCapture({ tokens: 500, layers: 2, heads: 2, kvHeads: 1, headDim: 16, decode: 6, tileEdge: 64, cell: () => 4, level: "full" });
+const files = new Map<string, Uint8Array>([
+  ...[...full.store.files].map(([name, bytes]) => [`captures/full/${name}`, bytes] as const),
+  ["tables/timings.arrow", table], ["tables/cut.arrow", table.subarray(0, table.length - 300)],
+]);
+const temporary = mkdtempSync(path.join(tmpdir(), "attnscope-timings-"));
+const file = (name: string, bytes: Uint8Array): string => {
+  const at = path.join(temporary, name);
+  writeFileSync(at, bytes);
+  return at;
+};
+
+let viewer: Viewer;
+beforeAll(async () => { viewer = await startViewer(files); });
+afterAll(async () => {
+  await viewer?.close();
+  rmSync(temporary, { recursive: true });
+});
+
+async function open(at: string, look: (page: Page) => Promise<void>): Promise<void> {
+  const { page, hosts } = await viewer.visit(at);
+  const errors: string[] = [];
+  page.on("pageerror", (error) => errors.push(error.message));
+  try {
+    await settled(page);
+    await look(page);
+    expect(errors).toEqual([]);
+    expect([...hosts]).toEqual([new URL(viewer.url).origin]);
+  } finally {
+    await page.close();
+  }
+}
+
+const DEVICE = "device=synthetic-processor-test";
+const TIMINGS = `?timings=tables/timings.arrow#v=1&page=timings&${DEVICE}`;
+const dense = buildSeries(rows, { group: "prefill", scope: "total", shape: "8/2x64", dtype: "f32", batching: "batched" })[0]!;
+
+async function saved(page: Page): Promise<string> {
+  const [download] = await Promise.all([page.waitForEvent("download"), page.getByRole("button", { name: "Save file" }).click()]);
+  return readFileSync((await download.path())!, "utf8");
+}
+
+it("opens without a capture, from the start page and by key, and with tables that are picked", async () => {
+  await open("", async (page) => {
+    await page.getByRole("button", { name: /^Timings/ }).last().click();
+    await page.waitForFunction(() => location.hash.includes("page=timings"));
+    await settled(page);
+    const [chooser] = await Promise.all([page.waitForEvent("filechooser"), page.getByRole("button", { name: "Open timings…" }).click()]);
+    await chooser.setFiles(file("timings.arrow", table));
+    await page.locator(`select[aria-label=Device] option:text-is("${SYNTHETIC_DEVICE}")`).waitFor({ state: "attached" });
+    await page.getByLabel("Device", { exact: true }).selectOption({ label: SYNTHETIC_DEVICE });
+    await settled(page);
+    expect(await page.locator("[data-testid=curves] [data-part=points] path").count()).toBeGreaterThan(20);
+    expect(await page.locator("[data-testid=device-facts]").innerText()).toContain("2026-01-02");
+  });
+});
+
+it("a mark reads out what the table holds; arrow keys go along it, Enter chooses the length, undo takes it back", async () => {
+  await open(TIMINGS, async (page) => {
+    const mark = dense.marks[2]!;
+    const box = (await page.locator(`[data-mark="${dense.short}.${mark.tokens}"]`).boundingBox())!;
+    await page.mouse.move(box.x + box.width / 2, box.y + box.height / 2);
+    const readout = page.locator("[data-testid=timing-readout]");
+    await expect.poll(() => readout.innerText()).toContain(`${mark.tokens.toLocaleString("en-US")} tokens`);
+    const text = await readout.innerText();
+    for (const part of [timeText(mark.us), timeText(mark.p10), timeText(mark.p90), timeText(mark.rows[0]!.minUs), "31 after 3 warm-up", "flushed before each", "2,100 MHz", "2026-01-02 03:04", "±4.0 %"]) expect(text).toContain(part);
+    const curves = page.locator("[data-testid=curves]");
+    await curves.focus();
+    await page.keyboard.press("ArrowRight");
+    await page.keyboard.press("ArrowRight");
+    await expect.poll(() => readout.innerText()).toContain("2,048 tokens");
+    await page.keyboard.press("Enter");
+    await page.waitForFunction(() => location.hash.includes("timingLength=2048"));
+    await page.keyboard.press("Control+z");
+    await page.waitForFunction(() => !location.hash.includes("timingLength"));
+  });
+});
+
+it("compares what the keys and the toolbar choose, and says where a policy meets dense", async () => {
+  await open(TIMINGS, async (page) => {
+    const meets = async (): Promise<number> => Number(await page.locator("[data-meets]").first().getAttribute("data-meets"));
+    const before = await meets();
+    expect(before).toBeGreaterThan(1024);
+    expect(await page.locator("[data-testid=curves] [data-part=crossings]").innerHTML()).toContain("interpolated");
+    await page.keyboard.press("a");
+    await page.waitForFunction(() => location.hash.includes("timingScope=attention"));
+    await settled(page);
+    // Without the cost of its index a policy meets dense earlier.
+    expect(await meets()).toBeLessThan(before);
+    expect(await page.locator("[data-testid=phases] [data-segment$='batched.estimate']").count()).toBeGreaterThan(0);
+    await page.keyboard.press("g");
+    await page.waitForFunction(() => location.hash.includes("timingGroup=decode"));
+    await settled(page);
+    expect(await page.locator("[data-testid=speedup]").innerHTML()).toContain("over decode");
+    await page.keyboard.press("s");
+    await page.waitForFunction(() => /timingShape=32(\/|%2F)8x128/.test(location.hash));
+  });
+});
+
+it("the table and its CSV hold every row, unsampled", async () => {
+  await open(`${TIMINGS}&timingView=table`, async (page) => {
+    expect(await page.locator("[data-testid=timing-rows] table").getAttribute("aria-rowcount")).toBe(String(rows.length));
+    expect(await page.locator("[data-testid=timing-rows] tbody tr").count()).toBeLessThan(80);
+    await page.keyboard.press("e");
+    await page.getByText("CSV").click();
+    const lines = (await saved(page)).trimEnd().split("\n");
+    expect(lines.find((line) => line.startsWith("# device:"))).toContain(SYNTHETIC_DEVICE);
+    const data = lines.filter((line) => !line.startsWith("#"));
+    expect(data[0]).toBe(TIMING_COLUMNS.map(({ name }) => name).join(","));
+    expect(data).toHaveLength(1 + rows.length);
+    expect(data[1]!.split(",")[TIMING_COLUMNS.findIndex(({ name }) => name === "median_us")]).toBe(String(rows[0]!.medianUs));
+  });
+});
+
+it("every chart is a figure with its device in it", async () => {
+  await open(TIMINGS, async (page) => {
+    await page.keyboard.press("e");
+    expect(await page.locator("dialog .choice").allInnerTexts()).toEqual(["Time against length", "Phases at one length", "Speed-up against sparsity", "Copies"]);
+    const svg = await saved(page);
+    expect(svg).toContain("vertical-slash");
+    expect(svg).not.toMatch(/class=|foreignObject|currentColor/);
+    expect(JSON.parse(/<metadata>(.*?)<\/metadata>/.exec(svg)![1]!.replaceAll("&quot;", "\""))).toMatchObject({ device: SYNTHETIC_DEVICE, tables: "timings.arrow" });
+  });
+});
+
+it.each([
+  ["?timings=tables/cut.arrow", "E_TIMINGS_FORMAT", "cut off"], ["?timings=tables/none.arrow", "E_NETWORK", "404"], ["?timings=captures/full/heads.arrow", "E_TIMINGS_FORMAT", "table"],
+])("of %s says %s in a sentence", async (at, code, words) => {
+  await open(`${at}#v=1&page=timings`, async (page) => {
+    const problem = await page.locator("[data-testid=timings-problem]").innerText();
+    expect(problem).toContain(code);
+    expect(problem).toContain(words);
+  });
+});
+
+it("a device of which only the data sheet is known shows its bound, and no mark", async () => {
+  await open(`${TIMINGS.replace(DEVICE, "device=nvidia-h200")}`, async (page) => {
+    expect(await page.locator("[data-testid=curves] [data-part=roof] path").count()).toBe(1);
+    expect(await page.locator("[data-testid=curves] [data-part=points] path").count()).toBe(0);
+    expect(await page.locator("[data-testid=timings]").innerText()).toContain("Nothing was measured on this device");
+  });
+});
