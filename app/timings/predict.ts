@@ -1,6 +1,7 @@
 import type { TimeKind, TimingPoints } from "../../native/engine.ts";
 import type { TimingEngine } from "./engine.ts";
 import type { TimingRow } from "../../data/format/timings.ts";
+import { spans } from "./lines.ts";
 import type { Series } from "./series.ts";
 
 /** A time at a length, and what it rests on. */
@@ -28,22 +29,23 @@ function pointsOf(rows: readonly TimingRow[]): TimingPoints {
 
 /**
  * A phase at a length. Work between two measured lengths follows them in logarithms (exact where it grows as a power of
- * the length); beyond the ends it goes on as between the last two. The engine makes time of it. Null with fewer than two
- * lengths, except at a measured one.
+ * the length); beyond the ends it goes on as between the last two that are not sides of one tile's edge. The engine makes
+ * time of it. Null with fewer than two lengths, except at a measured one.
  */
 export function phaseAt(engine: TimingEngine | null, phase: string, rows: readonly TimingRow[], tokens: number): PhaseEstimate | null {
   const exact = rows.find((row) => row.tokens === tokens);
   if (exact !== undefined) return { phase, us: exact.medianUs, kind: "measured", error: Number.NaN, below: tokens, above: tokens };
   if (engine === null || rows.length < 2) return null;
   const next = rows.findIndex((row) => row.tokens > tokens);
-  const at = next < 0 ? rows.length - 1 : Math.max(1, next);
-  const low = rows[at - 1] as TimingRow, high = rows[at] as TimingRow;
+  const inside = next > 0;
+  const ends = inside ? [rows[next - 1], rows[next]] : next < 0 ? [rows.findLast((row) => spans([row.tokens, (rows.at(-1) as TimingRow).tokens])), rows.at(-1)] : [rows[0], rows.find((row) => spans([row.tokens, (rows[0] as TimingRow).tokens]))];
+  const [low, high] = ends;
+  if (low === undefined || high === undefined) return null;
   const share = Math.log(tokens / low.tokens) / Math.log(high.tokens / low.tokens);
   const between = (a: number, b: number): number => (a > 0 && b > 0 ? a * (b / a) ** share : Math.max(0, a + share * (b - a)));
   const { us, kind, error } = engine.timingPredict(pointsOf(rows), between(low.work, high.work), between(low.columnWork, high.columnWork));
-  const inside = next > 0;
   // Work outside of what was measured is never called interpolated, however the engine's clamp falls.
-  return { phase, us, kind: inside ? "interpolated" : kind === "modelled" ? kind : "extrapolated", error, below: next === 0 ? null : (inside ? low : high).tokens, above: inside || next === 0 ? (next === 0 ? low : high).tokens : null };
+  return { phase, us, kind: inside ? "interpolated" : kind === "modelled" ? kind : "extrapolated", error, below: inside ? low.tokens : next < 0 ? high.tokens : null, above: inside ? high.tokens : next < 0 ? null : low.tokens };
 }
 
 const WORST: readonly TimeKind[] = ["measured", "interpolated", "extrapolated", "modelled"];
@@ -69,8 +71,8 @@ const PIECES = 6;
 
 export interface LinePart { kind: "interpolated" | "extrapolated"; points: readonly { tokens: number; us: number }[] }
 
-/** What is drawn between and beyond a line's marks, up to the lengths that the chart shows. */
-export function lineOf(engine: TimingEngine | null, series: Series, [least, most]: readonly [number, number]): LinePart[] {
+/** What is drawn between a line's marks, and beyond them up to the lengths that the chart shows where `beyond` is wanted. */
+export function lineOf(engine: TimingEngine | null, series: Series, [least, most]: readonly [number, number], beyond = true): LinePart[] {
   const lengths = series.marks.map(({ tokens }) => tokens);
   const first = lengths[0], last = lengths.at(-1);
   if (engine === null || first === undefined || last === undefined || lengths.length < 2) return [];
@@ -80,6 +82,7 @@ export function lineOf(engine: TimingEngine | null, series: Series, [least, most
     return { tokens, us: totalAt(engine, series, tokens)?.us ?? Number.NaN };
   }).filter(({ us }) => Number.isFinite(us));
   const parts: LinePart[] = [{ kind: "interpolated", points: lengths.slice(1).flatMap((to, i) => walk(lengths[i] as number, to, to / (lengths[i] as number) < 1.1 ? 1 : PIECES).slice(i === 0 ? 0 : 1)) }];
+  if (!beyond) return parts;
   if (most > last) parts.push({ kind: "extrapolated", points: walk(last, most, PIECES) });
   if (least < first) parts.push({ kind: "extrapolated", points: walk(least, first, PIECES) });
   return parts;
@@ -93,15 +96,16 @@ export type Crossing = { state: "crosses"; at: BreakEven } | { state: "below" | 
 const HALVINGS = 40;
 
 /**
- * The shortest length from which a policy is no slower than dense: where their lines cross. Below: faster from the first
- * common length on; above: slower up to the last.
+ * The shortest length from which a policy is no slower than dense: where their lines cross, among the lengths at which the
+ * policy was measured; dense may go on beyond its own. Below: faster from the first of them on; above: slower up to the last.
  */
-export function crossing(engine: TimingEngine | null, series: Series, base: Series, most: number): Crossing {
-  const lengths = [...new Set([...series.marks, ...base.marks].map(({ tokens }) => tokens)), most].toSorted((a, b) => a - b);
-  const from = Math.max(series.marks[0]?.tokens ?? Infinity, base.marks[0]?.tokens ?? Infinity);
+export function crossing(engine: TimingEngine | null, series: Series, base: Series): Crossing {
+  const own = series.marks.map(({ tokens }) => tokens), from = Math.max(own[0] ?? Infinity, base.marks[0]?.tokens ?? Infinity), to = own.at(-1) ?? 0;
+  if (own.length < 2 || !spans(own)) return { state: "unknown", at: null };
+  const lengths = [...new Set([...own, ...base.marks.map(({ tokens }) => tokens)])].filter((tokens) => tokens <= to).toSorted((a, b) => a - b);
   const difference = (tokens: number): number => {
-    const own = totalAt(engine, series, tokens), dense = totalAt(engine, base, tokens);
-    return own === null || dense === null ? Number.NaN : Math.log(own.us / dense.us);
+    const policy = totalAt(engine, series, tokens), dense = totalAt(engine, base, tokens);
+    return policy === null || dense === null ? Number.NaN : Math.log(policy.us / dense.us);
   };
   const shared = lengths.filter((tokens) => tokens >= from);
   const steps = shared.map((tokens) => ({ tokens, difference: difference(tokens) })).filter((step) => Number.isFinite(step.difference));
@@ -118,7 +122,7 @@ export function crossing(engine: TimingEngine | null, series: Series, base: Seri
     if (difference(middle) > 0) a = middle;
     else b = middle;
   }
-  const at = totalAt(engine, base, b), own = totalAt(engine, series, b);
-  if (at === null || own === null) return { state: "unknown", at: null };
-  return { state: "crosses", at: { tokens: b, us: at.us, kind: worseKind(at.kind, own.kind) === "extrapolated" ? "extrapolated" : "interpolated" } };
+  const at = totalAt(engine, base, b), policy = totalAt(engine, series, b);
+  if (at === null || policy === null) return { state: "unknown", at: null };
+  return { state: "crosses", at: { tokens: b, us: at.us, kind: worseKind(at.kind, policy.kind) === "extrapolated" ? "extrapolated" : "interpolated" } };
 }

@@ -35,7 +35,8 @@ export function select(device: TimedDevice, view: TimingView): { selection: Sele
   const groups = (Object.keys(GROUPS) as ViewState["timingGroup"][]).filter((group) => device.rows.some(({ op }) => GROUPS[group].includes(op)));
   const group = pick(groups, view.timingGroup, "prefill");
   const of = device.rows.filter(({ op }) => GROUPS[group].includes(op));
-  const shapes = byWeight(of, shapeOf);
+  // The largest model first: the nearest to what is run in earnest.
+  const shapes = [...new Map(of.map((row) => [shapeOf(row), row.heads * row.headDim])).entries()].toSorted((a, b) => b[1] - a[1]).map(([shape]) => shape);
   const shape = pick(shapes, view.timingShape, "");
   const shaped = of.filter((row) => shapeOf(row) === shape);
   const dtypes = byWeight(shaped, ({ dtype }) => dtype);

@@ -1,5 +1,6 @@
 import { group } from "d3-array";
 import { isOwn } from "./devices.ts";
+import { spans, splitLines } from "./lines.ts";
 import { BASE, GROUPS, PHASES, selected, type Selection } from "./selection.ts";
 import type { TimingRow } from "../../data/format/timings.ts";
 import { TURNED_SERIES } from "../state/schema.ts";
@@ -23,6 +24,8 @@ export interface Series {
   source: string;
   own: boolean;
   op: string; policy: string; indices: string;
+  /** "10 % of keys" where that tells lines apart. */
+  share: string;
   /** Threads, where the device was measured with several; cache left warm. */
   note: string;
   title: string;
@@ -38,8 +41,8 @@ export interface Series {
 const phaseRank = (phase: string): number => PHASES.indexOf(phase as (typeof PHASES)[number]);
 
 /**
- * Lines of a selection. Attention fixes policy and indices of a line; estimate, select and convert were often measured
- * once for all of them: a line takes those of its own setting, else of its policy, else the operation's only ones.
+ * Lines of a selection. Attention tells lines apart (see splitLines); estimate, select and convert were often measured once
+ * for all of them.
  */
 export function buildSeries(all: readonly TimingRow[], selection: Selection): Series[] {
   const rows = all.filter((row) => selected(row, selection));
@@ -54,19 +57,18 @@ export function buildSeries(all: readonly TimingRow[], selection: Selection): Se
     const lead = own.filter(({ phase }) => phase === "attention");
     // An operation without attention has one line a phase.
     const lines = lead.length > 0
-      ? [...group(lead, ({ policy, indices }) => `${policy}|${indices}`).values()].map((of) => {
-        const { policy, indices } = of[0] as TimingRow;
-        const wanted = selection.scope === "attention" ? ["attention"] : phases;
-        return { policy, indices, extra: "", wanted, rows: new Map(wanted.map((phase) => [phase, phase === "attention" ? byLength(of) : fitting(own, phase, policy, indices)])) };
+      ? splitLines(lead).map(({ policy, indices, share, rows: of }) => {
+        const wanted = selection.scope === "attention" ? ["attention"] : phases, attention = byLength(of);
+        return { policy, indices, share, extra: "", wanted, rows: new Map(wanted.map((phase) => [phase, phase === "attention" ? attention : attention.flatMap((row) => fitting(own, phase, row))])) };
       })
       : [...group(own, ({ phase, policy, indices }) => `${phase}|${policy}|${indices}`).values()].map((of) => {
         const { phase, policy, indices } = of[0] as TimingRow;
-        return { policy, indices, extra: phases.length > 1 ? ` ${phase}` : "", wanted: [phase], rows: new Map([[phase, byLength(of)]]) };
+        return { policy, indices, share: "", extra: phases.length > 1 ? ` ${phase}` : "", wanted: [phase], rows: new Map([[phase, byLength(of)]]) };
       });
     for (const line of lines) {
-      const id = [first.source, first.op, line.policy, line.indices, note, line.extra].join("|");
+      const id = [first.source, first.op, line.policy, line.indices, line.share, note, line.extra].join("|");
       series.push({
-        id, short: shortName(id), source: first.source, own: isOwn(first.source), op: first.op, policy: line.policy, indices: line.indices, note,
+        id, short: shortName(id), source: first.source, own: isOwn(first.source), op: first.op, policy: line.policy, indices: line.indices, share: line.share, note,
         title: titleOf(first, line, note), base: first.op === base && isOwn(first.source), phases: line.wanted, rows: line.rows, marks: marksOf(line.wanted, line.rows),
       });
     }
@@ -83,14 +85,11 @@ function byLength(rows: readonly TimingRow[]): TimingRow[] {
   return [...latest.values()].toSorted((a, b) => a.tokens - b.tokens);
 }
 
-function fitting(rows: readonly TimingRow[], phase: string, policy: string, indices: string): TimingRow[] {
-  const of = rows.filter((row) => row.phase === phase);
-  const same = of.filter((row) => row.policy === policy);
-  const exact = same.filter((row) => row.indices === indices);
-  if (exact.length > 0) return byLength(exact);
-  if (same.length > 0) return byLength(same);
-  // What was measured without naming a policy holds for each of them.
-  return byLength(of.filter((row) => row.policy === ""));
+/** The row of a phase that goes with one of attention: of its policy and indices, else of its policy, else of no policy, which holds for each. */
+function fitting(rows: readonly TimingRow[], phase: string, { tokens, policy, indices }: TimingRow): TimingRow[] {
+  const of = rows.filter((row) => row.phase === phase && row.tokens === tokens);
+  const exact = of.filter((row) => row.policy === policy && row.indices === indices), same = of.filter((row) => row.policy === policy);
+  return byLength(exact.length > 0 ? exact : same.length > 0 ? same : of.filter((row) => row.policy === ""));
 }
 
 function marksOf(phases: readonly string[], rows: ReadonlyMap<string, readonly TimingRow[]>): Mark[] {
@@ -109,9 +108,9 @@ function marksOf(phases: readonly string[], rows: ReadonlyMap<string, readonly T
   });
 }
 
-function titleOf({ op, source }: TimingRow, { policy, indices, extra }: { policy: string; indices: string; extra: string }, note: string): string {
+function titleOf({ op, source }: TimingRow, { policy, indices, share, extra }: { policy: string; indices: string; share: string; extra: string }, note: string): string {
   const name = policy === "" ? `${op}${extra}` : policy.startsWith(op) ? policy.replace(":", " ").replaceAll(",", " ") : `${op}${extra} ${policy}`;
-  const beside = [isOwn(source) ? "" : source, indices === "" ? "" : indices.replace("synthetic, ", ""), note].filter((text) => text !== "");
+  const beside = [isOwn(source) ? "" : source, indices === "" ? "" : indices.replace("synthetic, ", ""), share, note].filter((text) => text !== "");
   return beside.length === 0 ? name : `${name}, ${beside.join(", ")}`;
 }
 
@@ -133,14 +132,14 @@ export function errorsOf({ marks }: Pick<Series, "marks">): { median: number; wo
 /** Lines of one operation that are shown unless asked for: more run into each other. */
 const SHOWN_OF_OP = 2;
 
-/** Short names of what is shown: by default the lines with most lengths of each operation and source, at least two. */
+/** Short names of what is shown: by default the lines with most lengths of each operation and source. */
 export function shownSeries(series: readonly Series[], turned: string): Set<string> {
   const flipped = new Set(turned === "" ? [] : turned.split("."));
   const counts = new Map<string, number>();
   const shown = new Set<string>();
   for (const { short, source, op, marks } of series) {
     const key = `${source}|${op}`, before = counts.get(key) ?? 0;
-    const usual = marks.length > 1 && before < SHOWN_OF_OP;
+    const usual = marks.length > 1 && spans(marks.map(({ tokens }) => tokens)) && before < SHOWN_OF_OP;
     if (usual) counts.set(key, before + 1);
     if (usual !== flipped.has(short)) shown.add(short);
   }

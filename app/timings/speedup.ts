@@ -30,11 +30,11 @@ export function speedLines(engine: TimingEngine | null, series: readonly Series[
   });
   return [...group(points, ({ series: { op, indices } }) => `${op}|${indices}`)].map(([id, own]) => ({
     id, op: (own[0] as SpeedPoint).series.op, label: labelOf((own[0] as SpeedPoint).series), points: own.toSorted((a, b) => a.sparsity - b.sparsity),
-  })).toSorted((a, b) => a.op.localeCompare(b.op) || runLength(a.id) - runLength(b.id));
+  })).toSorted((a, b) => a.op.localeCompare(b.op) || (runLength(a.id) < runLength(b.id) ? -1 : 1));
 }
 
 const labelOf = ({ op, indices }: Series): string => (indices === "" ? op : `${op}, ${indices.replace("synthetic, ", "")}`);
-const runLength = (id: string): number => Number(/runs of (\d+)/.exec(id)?.[1] ?? 0);
+const runLength = (id: string): number => (id.includes("one run") ? Infinity : Number(/runs of (\d+)/.exec(id)?.[1] ?? 0));
 
 /** Lengths with sparsities to show, ascending. */
 export const speedLengths = (series: readonly Series[]): number[] => [...new Set(series.filter(({ base, own }) => own && !base).flatMap(({ marks }) =>

@@ -39,13 +39,9 @@ function stacked(phases: readonly PhaseEstimate[]): Segment[] {
 /** Lengths at which something shown was measured, ascending. */
 export const measuredLengths = (series: readonly Series[]): number[] => [...new Set(series.flatMap(({ marks }) => marks.map(({ tokens }) => tokens)))].toSorted((a, b) => a - b);
 
-/** The length that is looked at: the view's, else the longest at which most lines were measured. */
+/** The length that is looked at: the view's, else the longest at which what all is compared with was measured, else the longest. */
 export function chosenLength(series: readonly Series[], wanted: number | null): number | null {
   if (wanted !== null && wanted > 0) return wanted;
-  let best: number | null = null, most = 0;
-  for (const tokens of measuredLengths(series)) {
-    const count = series.filter(({ marks }) => marks.some((mark) => mark.tokens === tokens)).length;
-    if (count >= most) { best = tokens; most = count; }
-  }
-  return best;
+  const base = series.filter((line) => line.base);
+  return measuredLengths(base).at(-1) ?? measuredLengths(series).at(-1) ?? null;
 }

@@ -47,7 +47,7 @@ async function open(at: string, look: (page: Page) => Promise<void>): Promise<vo
 
 const DEVICE = "device=synthetic-processor-test";
 const TIMINGS = `?timings=tables/timings.arrow#v=1&page=timings&${DEVICE}`;
-const dense = buildSeries(rows, { group: "prefill", scope: "total", shape: "8/2x64", dtype: "f32", batching: "batched" })[0]!;
+const dense = buildSeries(rows, { group: "prefill", scope: "total", shape: "32/8x128", dtype: "f32", batching: "batched" })[0]!;
 
 async function saved(page: Page): Promise<string> {
   const [download] = await Promise.all([page.waitForEvent("download"), page.getByRole("button", { name: "Save file" }).click()]);
@@ -107,7 +107,7 @@ it("compares what the keys and the toolbar choose, and says where a policy meets
     await settled(page);
     expect(await page.locator("[data-testid=speedup]").innerHTML()).toContain("over decode");
     await page.keyboard.press("s");
-    await page.waitForFunction(() => /timingShape=32(\/|%2F)8x128/.test(location.hash));
+    await page.waitForFunction(() => /timingShape=8(\/|%2F)2x64/.test(location.hash));
   });
 });
 

@@ -29,7 +29,7 @@ export function curveLines(engine: TimingEngine | null, shown: readonly Series[]
     const look = looks.get(series.short);
     if (look === undefined) return [];
     const compared = base !== undefined && base !== series && series.own && series.marks.length > 0;
-    return [{ series, look, parts: lineOf(engine, series, [least, most]), crossing: compared ? crossing(engine, series, base, most) : null }];
+    return [{ series, look, parts: lineOf(engine, series, [least, most], series.op === base?.op), crossing: compared ? crossing(engine, series, base) : null }];
   });
 }
 

@@ -14,10 +14,22 @@ const byteTick = (bytes: number): string => bytesText(bytes).replace(/\.0+ /, " 
 
 export function placeCopies({ lines, width, height }: Pick<CopyPicture, "lines" | "width" | "height">) {
   const points = lines.flatMap((line) => line.points), sizes = points.map(({ bytes }) => bytes);
-  const left = 40, right = width - 26, top = 44, bottom = Math.max(top + 50, height - 38);
+  const left = 40, right = width - 26, top = 14 + Math.max(30, ...copyNames(lines, width).map((name) => name.y)), bottom = Math.max(top + 50, height - 38);
   const x = scaleLog([Math.min(...sizes) / 1.3, Math.max(...sizes) * 1.3], [left, right]);
   const all = powers(x.domain() as [number, number], 2), every = Math.max(1, Math.ceil((all.length * 56) / (right - left)));
   return { left, right, top, bottom, x: Object.assign(x, { ticks: () => all.filter((_, i) => i % every === 0) }), y: scaleLinear([0, Math.max(...points.map(({ high }) => high))], [bottom, top]).nice(4) };
+}
+
+/** Names of the lines under the title, as many a row as fit. */
+function copyNames(lines: readonly CopyLine[], width: number): { line: CopyLine; text: string; x: number; y: number }[] {
+  let at = 12, y = 30;
+  return lines.map((line) => {
+    const text = directionText(line.direction), wide = 14 + text.length * LETTER;
+    if (at > 12 && at + wide > width - 4) { at = 12; y += 14; }
+    const name = { line, text, x: at, y };
+    at += wide;
+    return name;
+  });
 }
 
 /** Rate against size, a line a direction. */
@@ -34,13 +46,8 @@ export function drawCopies(g: SVGGElement, picture: CopyPicture): void {
   const marks = lines.flatMap((line) => line.points.map((point) => ({ line, point })));
   select(part(g, "whiskers")).selectAll<SVGPathElement, (typeof marks)[number]>("path").data(marks).join("path").attr("d", ({ point }) => `M${round(x(point.bytes))},${round(y(point.low))}V${round(y(point.high))}`).attr("stroke", ({ line }) => ink(line)).attr("fill", "none");
   select(part(g, "points")).selectAll<SVGCircleElement, (typeof marks)[number]>("circle").data(marks).join("circle").attr("cx", ({ point }) => round(x(point.bytes))).attr("cy", ({ point }) => round(y(point.rate))).attr("r", 3).attr("fill", ({ line }) => ink(line)).attr("stroke", palette.ground);
-  let at = 12;
-  const names = lines.map((line) => {
-    const left = at, text = directionText(line.direction);
-    at += 18 + text.length * LETTER;
-    return { line, left, text };
-  });
-  select(part(g, "names")).selectAll<SVGTextElement, (typeof names)[number]>("text").data(names).join("text").attr("x", ({ left: from }) => round(from)).attr("y", 30).attr("fill", ({ line }) => ink(line)).text(({ text }) => text);
+  const names = copyNames(lines, picture.width);
+  select(part(g, "names")).selectAll<SVGTextElement, (typeof names)[number]>("text").data(names).join("text").attr("x", ({ x: from }) => round(from)).attr("y", ({ y: at }) => at).attr("fill", ({ line }) => ink(line)).text(({ text }) => text);
   select(part(g, "title")).selectAll<SVGTextElement, string>("text").data(["Copies, GB/s"]).join("text").attr("x", 12).attr("y", 14).attr("fill", palette.secondary).text((text) => text);
 }
 

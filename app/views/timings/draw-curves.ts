@@ -21,7 +21,7 @@ export function drawCurves(g: SVGGElement, picture: CurvePicture): void {
   drawKey(part(g, "key"), picture);
   const guide = chosen === null || chosen < x.invert(left) || chosen > x.invert(right) ? [] : [round(x(chosen))];
   select(part(g, "chosen")).selectAll<SVGPathElement, number>("path").data(guide).join("path").attr("d", (at) => `M${at},${top}V${bottom}`).attr("stroke", palette.axis).attr("fill", "none");
-  select(part(g, "chosen")).selectAll<SVGTextElement, number>("text").data(guide).join("text").attr("x", (at) => at).attr("y", top - 5).attr("text-anchor", "middle").attr("fill", palette.secondary)
+  select(part(g, "chosen")).selectAll<SVGTextElement, number>("text").data(guide).join("text").attr("x", (at) => Math.max(at, left + 52)).attr("y", top - 5).attr("text-anchor", "middle").attr("fill", palette.secondary)
     .text(chosen === null ? "" : `${count(Math.round(chosen))}`);
   const path = (points: readonly { tokens: number; us: number }[]): string => points.map(({ tokens, us }, i) => `${i === 0 ? "M" : "L"}${round(x(tokens))},${round(y(us))}`).join("");
   const roofs = roof === null ? [] : [roof];

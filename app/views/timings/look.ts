@@ -33,9 +33,9 @@ export function looksOf(series: readonly Series[], palette: Palette): Map<string
 export const nameOf = ({ own, op, source, phases, rows }: Series): string => (own ? `${op}${rows.has("attention") || phases.length !== 1 || phases[0] === op ? "" : ` ${phases[0]}`}` : source);
 
 /** Parameters, indices and circumstances in the words of the table, empty ones left out. */
-export function detailsOf({ own, op, policy, indices, note }: Series): readonly string[] {
+export function detailsOf({ own, op, policy, indices, share, note }: Series): readonly string[] {
   const parameters = policy.includes(":") ? policy.slice(policy.indexOf(":") + 1).replaceAll(",", " ") : policy;
-  return [own ? "" : op, parameters === op ? "" : parameters, indices.replace("synthetic, ", ""), note];
+  return [own ? "" : op, parameters === op ? "" : parameters.includes("%") ? `${parameters} of the length` : parameters, indices.replace("synthetic, ", ""), share, note];
 }
 
 /** The shortest name that no other line shown has. */

@@ -49,8 +49,8 @@ describe("selection", () => {
   const [device] = devicesOf(rows);
   it("offers only what was measured and lets wishes give way that were not", () => {
     const { selection: found, choices } = select(device!, { ...view, timingShape: "99/9x9", timingDtype: "bf16", timingBatching: "perhead" });
-    expect(found).toEqual({ group: "prefill", scope: "total", shape: "8/2x64", dtype: "f32", batching: "per head" });
-    expect(choices).toEqual({ groups: ["prefill", "decode", "parts"], shapes: ["8/2x64", "32/8x128"], dtypes: ["f32"], batchings: ["batched", "per head"] });
+    expect(found).toEqual({ group: "prefill", scope: "total", shape: "32/8x128", dtype: "f32", batching: "per head" });
+    expect(choices).toEqual({ groups: ["prefill", "decode", "parts"], shapes: ["32/8x128", "8/2x64"], dtypes: ["f32"], batchings: ["batched", "per head"] });
     expect(select(device!, { ...view, timingGroup: "parts", timingBatching: "perhead" }).selection.batching).toBe("batched");
   });
 });
@@ -84,6 +84,19 @@ describe("lines", () => {
 
   it("have a line a phase where an operation has no attention", () => {
     expect(buildSeries(rows, { ...selection, group: "parts" }).map(({ title }) => title)).toEqual(["lagkv", "reduce"]);
+  });
+
+  it("join presets that were scaled to their lengths, and split what keeps different shares of one length", () => {
+    const scaled = [[1024, 8, 48], [2048, 16, 95], [4096, 31, 191], [8192, 63, 381]].flatMap(([tokens = 0, v, s]) => [
+      row({ tokens, op: "vertical-slash", policy: `vertical-slash:v=${v},s=${s}`, indices: "synthetic, one run", work: tokens }), row({ tokens, op: "vertical-slash", policy: "vertical-slash:v=100,s=750", indices: "synthetic, one run", work: 2 * tokens }),
+      row({ tokens, op: "vertical-slash", phase: "convert", policy: `vertical-slash:v=${v},s=${s}`, medianUs: tokens }), row({ tokens, op: "vertical-slash", phase: "convert", policy: "vertical-slash:v=100,s=750", medianUs: 1 }),
+    ]);
+    const found = buildSeries(scaled, selection);
+    expect(found.map(({ policy, marks }) => [policy, marks.length])).toEqual([["vertical-slash:v=0.77%,s=4.7%", 4], ["vertical-slash:v=100,s=750", 4]]);
+    // Each length has the index of its own setting.
+    expect(found[0]!.marks[3]!.rows[0]).toMatchObject({ phase: "convert", medianUs: 8192 });
+    const lists = [1024, 4096].flatMap((tokens) => [0.02, 0.1, 0.5].map((share) => row({ tokens, op: "decode-list", indices: "synthetic, a list a head", work: share * tokens, sparsity: 1 - share - 1 / tokens })));
+    expect(buildSeries(lists, { ...selection, group: "decode" }).map(({ share, marks }) => [share, marks.length]).toSorted()).toEqual([["10 % of keys", 2], ["2 % of keys", 2], ["50 % of keys", 2]]);
   });
 
   it("tell their leave-one-out error: median and worst of their marks", () => {
@@ -137,7 +150,7 @@ describe("between marks", () => {
   });
 
   it("break-even is where the two lines cross, and never called measured", () => {
-    const found = crossing(engine, sparse, dense, 16_384);
+    const found = crossing(engine, sparse, dense);
     expect(found.state).toBe("crosses");
     const { tokens, kind } = found.at!;
     expect(kind).toBe("interpolated");
@@ -150,9 +163,11 @@ describe("between marks", () => {
 
   it("says where there is none: below from the start, or not met", () => {
     const halved = { ...dense, rows: new Map([["attention", dense.rows.get("attention")!.map((item) => ({ ...item, medianUs: item.medianUs / 2 }))]]) };
-    expect(crossing(engine, halved, dense, 16_384)).toEqual({ state: "below", at: null });
-    expect(crossing(engine, dense, halved, 16_384)).toEqual({ state: "above", at: null });
-    expect(crossing(engine, { ...dense, marks: [], rows: new Map() }, dense, 16_384).state).toBe("unknown");
+    expect(crossing(engine, halved, dense)).toEqual({ state: "below", at: null });
+    expect(crossing(engine, dense, halved)).toEqual({ state: "above", at: null });
+    expect(crossing(engine, { ...dense, marks: [], rows: new Map() }, dense).state).toBe("unknown");
+    // The two sides of a tile's edge are no line.
+    expect(crossing(engine, { ...sparse, marks: [{ ...sparse.marks[0]!, tokens: 1023 }, { ...sparse.marks[0]!, tokens: 1025 }] }, dense).state).toBe("unknown");
   });
 });
 
@@ -170,7 +185,7 @@ describe("phases at a length", () => {
     expect(stackRows(engine, rows, selection, shownSeries(series, ""), 6000)[0]!.stacks[0]!.kind).toBe("interpolated");
   });
 
-  it("are shown at the longest length that most lines have, unless the view names one", () => {
+  it("are shown at the longest length of what all is compared with, unless the view names one", () => {
     expect(measuredLengths(series)).toEqual([...LENGTHS]);
     expect([chosenLength(series, null), chosenLength(series, 2048), chosenLength([], null)]).toEqual([16_384, 2048, null]);
   });
