@@ -12,7 +12,7 @@ const bin = (name) => path.join(root, "node_modules", ".bin", name);
 const parts = {
   addon: {
     output: "build/Release/attnscope.node",
-    sources: ["native/CMakeLists.txt", "native/package.json", "native/core", "native/host", "native/bind/node"],
+    sources: ["native/CMakeLists.txt", "native/package.json", "native/core", "native/host", "native/bind/node", "native/bind/timing_numbers.h"],
     async build() {
       if (!(await compiler())) return { code: NO_COMPILER, output: "no C++ compiler found (Debian: apt-get install g++)" };
       if (!(await version("cmake"))) return { code: NO_COMPILER, output: "no CMake found (Debian: apt-get install cmake make)" };
@@ -21,7 +21,7 @@ const parts = {
   },
   wasm: {
     output: "build/wasm/attnscope.wasm",
-    sources: ["native/core", "native/bind/wasm"],
+    sources: ["native/core", "native/bind/wasm", "native/bind/timing_numbers.h"],
     build: () => run("node", ["native/bind/wasm/build.mjs"], { quiet: true }),
   },
   cli: {
@@ -37,7 +37,7 @@ const parts = {
   app: {
     output: "dist/app/index.html",
     needs: ["wasm"],
-    sources: ["app", "data", "replay", "native/engine.ts", "native/bind/wasm", "vite.config.ts", "package.json"],
+    sources: ["app", "data", "replay", "native/engine.ts", "native/bind/wasm", "native/bind/timing.ts", "vite.config.ts", "package.json"],
     build: () => run(bin("vite"), ["build", "--logLevel", "warn"], { quiet: true }),
   },
 };

@@ -14,6 +14,8 @@ const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), "../../.
 const output = path.join(root, "build/wasm/attnscope.wasm");
 /** What only captures need, not replays: left out of the browser's module. */
 const captureOnly = new Set(["core/pyramid.cpp", "core/reduce.cpp", "core/rope.cpp"]);
+/** Both bindings' own. */
+const shared = ["bind/timing_numbers.h"];
 const entry = "one.cpp";
 
 // Reactor: exports are callable without a main. 64 MiB at start holds a usual tile job; memory grows up to 2 GiB.
@@ -28,7 +30,7 @@ const flags = [
 async function sourcePaths() {
   const found = await Promise.all(["core", "bind/wasm"].map(async (folder) =>
     (await readdir(path.join(root, "native", folder), { recursive: true })).map((name) => `${folder}/${name.replaceAll(path.sep, "/")}`)));
-  return found.flat().filter((name) => /\.(h|cpp)$/.test(name) && !captureOnly.has(name)).toSorted();
+  return [...found.flat(), ...shared].filter((name) => /\.(h|cpp)$/.test(name) && !captureOnly.has(name)).toSorted();
 }
 
 const modified = async (file) => (await stat(file).catch(() => null))?.mtimeMs ?? 0;

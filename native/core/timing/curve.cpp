@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <limits>
 #include <numeric>
 #include <string>
@@ -13,17 +14,24 @@ namespace timing {
 
 constexpr double undefined = std::numeric_limits<double>::quiet_NaN();
 
+/// By insertion: curves have dozens of points, mostly in order, and std::sort would be half of all this in the browser's module.
+template <class T, class Before = std::less<T>>
+void sort_few(std::vector<T>& values, Before before = {}) {
+  for (std::size_t i = 1; i < values.size(); ++i)
+    for (std::size_t j = i; j > 0 && before(values[j], values[j - 1]); --j) std::swap(values[j], values[j - 1]);
+}
+
 /// Nearest rank; sorts. NaN of none.
 double quantile(std::vector<double>& values, double share) {
   if (values.empty()) return undefined;
-  std::sort(values.begin(), values.end());
+  sort_few(values);
   const double rank = std::ceil(share * static_cast<double>(values.size()));
   return values[static_cast<std::size_t>(std::max(rank, 1.0)) - 1];
 }
 
 double median(std::vector<double>& values) {
   if (values.empty()) return undefined;
-  std::sort(values.begin(), values.end());
+  sort_few(values);
   const std::size_t half = values.size() / 2;
   return values.size() % 2 == 1 ? values[half] : (values[half - 1] + values[half]) / 2;
 }
@@ -49,7 +57,7 @@ Curve through(const TimingPoints& points, std::vector<std::uint32_t> chosen) {
   curve.order = std::move(chosen);
   std::vector<double> x(points.size()), times;
   for (const std::uint32_t i : curve.order) x[i] = curve.x(points.work[i], points.column_work[i]);
-  std::sort(curve.order.begin(), curve.order.end(), [&](std::uint32_t a, std::uint32_t b) { return x[a] != x[b] ? x[a] < x[b] : a < b; });
+  sort_few(curve.order, [&](std::uint32_t a, std::uint32_t b) { return x[a] != x[b] ? x[a] < x[b] : a < b; });
   for (std::uint32_t begin = 0, end = 0; begin < curve.order.size(); begin = end) {
     times.clear();
     const double here = x[curve.order[begin]];
