@@ -130,6 +130,8 @@ export interface PolicyDescriptor {
   doc: string; source: string;
   /** Kernels it would launch, once for the prompt, once after it, or at every step; none where no kernel does what it does. */
   kernels: PolicyKernel[];
+  /** What it does besides, for which there is no kernel: never part of a predicted time. Empty where nothing. */
+  untimed: string;
   parameters: PolicyParameter[];
   /** The first is the default. */
   presets: PolicyPreset[];

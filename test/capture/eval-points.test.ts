@@ -7,7 +7,7 @@ import type { CoreEngine, PolicyCatalogue, PolicyDescriptor } from "../../native
 
 const descriptor = (id: string, sampled: boolean): PolicyDescriptor => ({
   id, title: id, family: "prefill", unit: "query head", granularity: "token", phase: "prefill", frees: "nothing", queryAware: "no", sampled, needsFuture: false, yardstick: false,
-  doc: "", source: "", kernels: [], parameters: [], presets: [{ name: "published", source: "", values: [], contextTokens: 1000 }],
+  doc: "", source: "", kernels: [], untimed: "", parameters: [], presets: [{ name: "published", source: "", values: [], contextTokens: 1000 }],
 });
 const catalogue: PolicyCatalogue = { policies: [descriptor("plain", false), descriptor("drawn", true)], metrics: [], tokenClasses: [] };
 /** Canonical text: spaces removed. */

@@ -19,7 +19,7 @@ const policy = z.strictObject({
   id: z.string().regex(/^[a-z0-9]+(-[a-z0-9]+)*$/), title: word, family: z.enum(["prefill", "retention", "retrieval"]), unit: z.enum(["query head", "kv head", "layer"]),
   granularity: word, phase: word, frees: z.enum(["nothing", "memory", "emulated"]), queryAware: z.enum(["no", "prompt", "every step"]),
   sampled: z.boolean(), needsFuture: z.boolean(), yardstick: z.boolean(), doc: word, source: word,
-  kernels: z.array(kernel), parameters: z.array(parameter), presets: z.array(preset).min(1),
+  kernels: z.array(kernel), untimed: z.string(), parameters: z.array(parameter), presets: z.array(preset).min(1),
 }).refine((p) => p.presets.every(({ values }) => values.length === p.parameters.length), "a preset with another number of values")
   .refine((p) => p.presets.every(({ values }) => values.every((value, i) => value >= p.parameters[i]!.minimum && value <= p.parameters[i]!.maximum)), "a preset outside the ranges")
   .refine((p) => p.sampled === p.parameters.some(({ name }) => name === "seed"), "sampled without a seed, or the reverse");

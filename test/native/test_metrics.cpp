@@ -314,15 +314,19 @@ TEST("costs: one denominator, KV bytes three ways, NaN where nothing applies") {
   HeadTrace trace = random_trace(random, head, false);
   Metrics m = evaluate(head.strip, trace, head.input, 0, {}, 2, {true, false, false}, head.scratch);
   for (const Metric none : {Metric::token_sparsity, Metric::kernel_sparsity_blocks, Metric::kv_bytes, Metric::read_keys, Metric::error_mean,
-                            Metric::top32_overlap, Metric::kept_word, Metric::estimation_gap, Metric::step_bytes})
+                            Metric::top32_overlap, Metric::kept_word, Metric::estimation_gap, Metric::step_bytes, Metric::kernel_tiles,
+                            Metric::kernel_column_tiles})
     CHECK_EQUAL(m[none], NAN);
   CHECK_EQUAL(m[Metric::kv_bytes_dense], 200 * 2 * 16 * 2);
   trace.cost.causal_cells = 20100, trace.cost.token_cells = 5025, trace.cost.attended_cells = 10050, trace.cost.kernel_cells = 4 * 4096;
+  trace.cost.kernel_tiles = 3, trace.cost.kernel_column_tiles = 1;
   trace.cost.estimated_recall = 0.5, trace.cost.resident_tokens = 33;
   m = evaluate(head.strip, trace, head.input, 0, {}, 2, {}, head.scratch);
   CHECK_NEAR(m[Metric::token_sparsity], 0.75, 1e-12, 0);
   CHECK_NEAR(m[Metric::tile_sparsity], 0.5, 1e-12, 0);
   CHECK_NEAR(m[Metric::kernel_sparsity], 1 - 16384 / 20100.0, 1e-12, 0);
+  CHECK_EQUAL(m[Metric::kernel_tiles], 3);
+  CHECK_EQUAL(m[Metric::kernel_column_tiles], 1);
   CHECK_NEAR(m[Metric::kernel_sparsity_n2], 1 - 16384 / 40000.0, 1e-12, 0);
   CHECK_NEAR(m[Metric::kernel_sparsity_blocks], 1 - 4 / 10.0, 1e-12, 0);  // 4 row blocks: 1 + 2 + 3 + 4
   CHECK_NEAR(m[Metric::estimation_gap], 0.5 - m[Metric::recall_mean], 1e-12, 0);
@@ -346,4 +350,5 @@ TEST("every metric has a name, a unit and a kind of its own") {
   }
   CHECK(std::string_view(specs[static_cast<std::size_t>(Metric::kept_special)].name) == "kept_special");
   CHECK(std::string_view(specs[static_cast<std::size_t>(Metric::link_bytes)].name) == "link_bytes");
+  CHECK(std::string_view(specs.back().name) == "kernel_column_tiles");
 }

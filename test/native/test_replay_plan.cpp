@@ -29,7 +29,7 @@ TEST("rows and costs of random plans equal counting pair by pair, windowed and n
     std::vector<std::uint32_t> rows(tokens);
     std::iota(rows.begin(), rows.end(), 0u);
     const HeadTrace trace = trace_plan(plan, input_of(tokens, prompt, visibility), rows);
-    double attended = 0, causal = 0, kernel = 0;
+    double attended = 0, causal = 0, kernel_tiles = 0, column_tiles = 0;
     for (std::uint32_t i = 0; i < tokens; ++i) {
       const auto kept = flags(trace.kept(i), tokens), forced = flags(trace.forced_of(i), tokens);
       CHECK_EQUAL(trace.dense[i], i >= prompt);
@@ -42,11 +42,15 @@ TEST("rows and costs of random plans equal counting pair by pair, windowed and n
       }
       CHECK(same);
     }
-    for (std::uint32_t b = 0; b < plan.row_blocks(); ++b)
-      kernel += 4096.0 * (plan.tile_offset[b + 1] - plan.tile_offset[b]) + 4096.0 * std::ceil((plan.column_offset[b + 1] - plan.column_offset[b]) / 64.0);
+    for (std::uint32_t b = 0; b < plan.row_blocks(); ++b) {
+      kernel_tiles += static_cast<double>(plan.tile_offset[b + 1] - plan.tile_offset[b]);
+      column_tiles += std::ceil(static_cast<double>(plan.column_offset[b + 1] - plan.column_offset[b]) / 64.0);
+    }
     CHECK_EQUAL(trace.cost.attended_cells, attended);
     CHECK_EQUAL(trace.cost.causal_cells, causal);
-    CHECK_EQUAL(trace.cost.kernel_cells, kernel);
+    CHECK_EQUAL(trace.cost.kernel_tiles, kernel_tiles);
+    CHECK_EQUAL(trace.cost.kernel_column_tiles, column_tiles);
+    CHECK_EQUAL(trace.cost.kernel_cells, 4096 * (kernel_tiles + column_tiles));
     CHECK_EQUAL(trace.cost.token_cells, 17);
     CHECK_EQUAL(trace.cost.mean_run, NAN);
   }

@@ -22,6 +22,7 @@ PolicyDescriptor descriptor() {
       .query_aware = QueryAware::no,
       .doc = "Keeps the first n_init keys and the last n_local keys of every row, the row's own included.",
       .source = "MInference 1.0 (Jiang et al. 2024); microsoft/MInference minference/ops/streaming_kernel.py",
+      .kernels = {{PolicyKernel::When::prefill, "a-shape", "attention"}, {PolicyKernel::When::step, "decode", "attention"}},
       .parameters = {{.name = "n_init", .unit = "tokens", .minimum = 1, .maximum = longest, .fallback = 128,
                       .doc = "First keys that every row keeps.", .logarithmic = true, .scales = true},
                      {.name = "n_local", .unit = "tokens", .minimum = 1, .maximum = longest, .fallback = 3968,

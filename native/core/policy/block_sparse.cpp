@@ -27,6 +27,8 @@ PolicyDescriptor descriptor() {
       .query_aware = QueryAware::prompt,
       .doc = "Keeps, for every 64 queries, the top_k blocks of 64 keys whose mean key has the largest product with the mean query.",
       .source = "MInference 1.0 (Jiang et al. 2024); microsoft/MInference minference/ops/block_sparse_flash_attention.py",
+      .kernels = {{PolicyKernel::When::prefill, "block-sparse", "estimate"}, {PolicyKernel::When::prefill, "block-sparse", "select"},
+                  {PolicyKernel::When::prefill, "block-sparse", "attention"}, {PolicyKernel::When::step, "decode", "attention"}},
       .parameters = {{.name = "top_k", .unit = "blocks of 64 keys", .minimum = 1, .maximum = 16384, .fallback = 100,
                       .doc = "Blocks kept for every 64 queries; rows with fewer before them are dense.", .logarithmic = true, .scales = true},
                      {.name = "forced", .type = ParameterType::choice, .maximum = 1,

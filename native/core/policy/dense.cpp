@@ -31,6 +31,7 @@ PolicyEntry dense_entry() {
                          .yardstick = true,
                          .doc = "Keeps every pair that the model itself can see: the yardstick for cost and loss.",
                          .source = "FlashAttention-2 (Dao 2023) computes the same pairs, in tiles",
+                         .kernels = {{PolicyKernel::When::prefill, "dense", "attention"}, {PolicyKernel::When::step, "decode", "attention"}},
                          .presets = {{"default", "no parameters", {}}}},
           .prefill = [](const PolicyConfig&) -> Result<std::unique_ptr<PrefillPolicy>> {
             return std::unique_ptr<PrefillPolicy>(std::make_unique<dense::Policy>());

@@ -12,6 +12,7 @@ constexpr const char* families[] = {"prefill", "retention", "retrieval"};
 constexpr const char* units[] = {"query head", "kv head", "layer"};
 constexpr const char* freed[] = {"nothing", "memory", "emulated"};
 constexpr const char* awareness[] = {"no", "prompt", "every step"};
+constexpr const char* moments[] = {"prefill", "build", "step"};
 constexpr const char* token_classes[kTokenClasses] = {"special", "word", "number", "punctuation", "space", "newline", "other"};
 
 template <std::size_t n, class Enum>
@@ -36,12 +37,18 @@ void write(JsonWriter& json, const Preset& preset) {
   json.end_array().member("contextTokens", static_cast<double>(preset.context_tokens)).end_object();
 }
 
+void write(JsonWriter& json, const PolicyKernel& kernel) {
+  json.begin_object().member("when", name_of(moments, kernel.when)).member("op", kernel.op).member("phase", kernel.phase).end_object();
+}
+
 void write(JsonWriter& json, const PolicyDescriptor& policy) {
   json.begin_object().member("id", policy.id).member("title", policy.title).member("family", name_of(families, policy.family));
   json.member("unit", name_of(units, policy.unit)).member("granularity", policy.granularity).member("phase", policy.phase);
   json.member("frees", name_of(freed, policy.frees)).member("queryAware", name_of(awareness, policy.query_aware));
   json.member("sampled", policy.sampled).member("needsFuture", policy.needs_future).member("yardstick", policy.yardstick);
-  json.member("doc", policy.doc).member("source", policy.source).name("parameters").begin_array();
+  json.member("doc", policy.doc).member("source", policy.source).name("kernels").begin_array();
+  for (const PolicyKernel& kernel : policy.kernels) write(json, kernel);
+  json.end_array().member("untimed", policy.untimed).name("parameters").begin_array();
   for (const Parameter& parameter : policy.parameters) write(json, parameter);
   json.end_array().name("presets").begin_array();
   for (const Preset& preset : policy.presets) write(json, preset);

@@ -40,6 +40,15 @@ enum class DecisionUnit : std::uint8_t { query_head, kv_head, layer };
 enum class Frees : std::uint8_t { nothing, memory, emulated };  // what happens to resident KV memory
 enum class QueryAware : std::uint8_t { no, prompt, every_step };  // what the decision has seen of the queries
 
+/// A kernel that a policy launches: once for the prompt, once after it, or at every step. Names as in the timing table
+/// (data/format/timings.ts), work as in core/timing/work.h.
+struct PolicyKernel {
+  enum class When : std::uint8_t { prefill, build, step };
+  When when;
+  const char* op;
+  const char* phase;
+};
+
 struct PolicyDescriptor {
   const char* id;                        // a named variant: "lagkv-official"
   const char* title;
@@ -54,6 +63,8 @@ struct PolicyDescriptor {
   bool yardstick = false;                // oracle or baseline, not a method
   const char* doc = "";                  // what it keeps, in a sentence or two
   const char* source = "";               // paper and repository
+  std::vector<PolicyKernel> kernels = {};  // in the order they run; none where no kernel does what it does
+  const char* untimed = "";              // what it does besides, for which there is no kernel; empty where nothing
   std::vector<Parameter> parameters = {};
   std::vector<Preset> presets = {};      // the first is the default
 };

@@ -25,6 +25,8 @@ PolicyDescriptor describe() {
           "whole and shrunk once at its end; then every step brings one token, the anchor is made anew and the most similar token goes. kvpress keeps a "
           "share of the prompt, knows no sinks and no recent window and lets the cache grow while decoding; the paper's steps are blocks of 128 tokens.";
   d.source = "arXiv 2504.15364; NVIDIA/kvpress v0.5.4 presses/keydiff_press.py (the score), block_press.py (scoring survivors again with what came)";
+  d.kernels = {{PolicyKernel::When::prefill, "dense", "attention"}, {PolicyKernel::When::step, "decode-list", "attention"}};
+  d.untimed = "scoring the keys, choosing and moving the tokens that stay";
   d.parameters = budget_parameters(0, 0);
   d.presets = budget_presets(0, 0, {});
   return d;

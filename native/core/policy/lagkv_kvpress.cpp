@@ -28,6 +28,9 @@ PolicyDescriptor describe() {
           "fed in chunks only the first is compressed: kvpress takes the others for decoding. Between equal ranks the lowest position wins (kvpress: "
           "arbitrary), also where the budget is smaller than sinks and recent window, which then lose tokens. Survivors stay in position order.";
   d.source = "NVIDIA/kvpress v0.5.4 presses/lagkv_press.py, scorer_press.py, decoding_press.py";
+  d.kernels = {{PolicyKernel::When::prefill, "dense", "attention"}, {PolicyKernel::When::build, "lagkv", "score"},
+               {PolicyKernel::When::step, "decode-list", "attention"}};
+  d.untimed = "choosing and moving the tokens that stay";
   d.parameters = {
       {.name = "sink", .type = ParameterType::integer, .unit = "tokens", .minimum = 0, .maximum = 1024, .fallback = 4, .doc = "first tokens, ranked highest"},
       {.name = "lag", .type = ParameterType::integer, .unit = "tokens", .minimum = 8, .maximum = 8192, .fallback = 128, .doc = "tokens a partition", .logarithmic = true},

@@ -26,6 +26,9 @@ PolicyDescriptor describe() {
           "range of the partition after them. Needs no attention; the size depends on N alone. A channel that is constant in the reference is "
           "left out of the score (the published code loses the whole partition to NaN there).";
   d.source = "arXiv 2504.04704; AI-Lab-China-Merchants-Bank/LagKV lag_kv.py";
+  d.kernels = {{PolicyKernel::When::prefill, "dense", "attention"}, {PolicyKernel::When::build, "lagkv", "score"},
+               {PolicyKernel::When::step, "decode-list", "attention"}};
+  d.untimed = "choosing and moving the tokens that stay";
   d.parameters = {
       {.name = "sink", .type = ParameterType::integer, .unit = "tokens", .minimum = 0, .maximum = 1024, .fallback = 16, .doc = "first tokens, always kept"},
       {.name = "lag", .type = ParameterType::integer, .unit = "tokens", .minimum = 8, .maximum = 8192, .fallback = 1024,

@@ -32,6 +32,9 @@ PolicyEntry magicpig_authors_entry() {
              "probability of that; sinks, the prompt's last tokens and everything decoded are read exactly. KV and tables lie in host "
              "memory. As the released code does it: keys centred by the mean of the offloaded ones, no transform, 1e-4 inside the log.",
       .source = "arXiv 2410.16179; github.com/Infini-AI-Lab/MagicPIG at ac9aa36",
+      .kernels = {{PolicyKernel::When::prefill, "dense", "attention"}, {PolicyKernel::When::build, "simhash", "hash"},
+                  {PolicyKernel::When::build, "simhash", "sort"}, {PolicyKernel::When::step, "decode-list", "attention"}},
+      .untimed = "hashing the query, looking up its buckets, weighing the keys found",
       .parameters = magicpig::parameters(magicpig_authors::defaults),
       .presets =
           {

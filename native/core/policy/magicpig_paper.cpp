@@ -32,6 +32,9 @@ PolicyEntry magicpig_paper_entry() {
              "the exact inclusion probability, the inner-product transform of equation 8 at choice. Sinks, the prompt's last tokens and "
              "everything decoded are read exactly; KV and tables lie in host memory.",
       .source = "arXiv 2410.16179, section 4 and equations 8 to 10",
+      .kernels = {{PolicyKernel::When::prefill, "dense", "attention"}, {PolicyKernel::When::build, "simhash", "hash"},
+                  {PolicyKernel::When::build, "simhash", "sort"}, {PolicyKernel::When::step, "decode-list", "attention"}},
+      .untimed = "hashing the query, looking up its buckets, weighing the keys found",
       .parameters = magicpig::parameters(magicpig_paper::defaults),
       .presets =
           {

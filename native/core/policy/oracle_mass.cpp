@@ -20,6 +20,7 @@ PolicyDescriptor describe() {
   d.doc = "Keeps the tokens that receive most attention from the evaluated rows to come. No other set of as many tokens, chosen at that moment and kept, "
           "has a higher recall over those rows; over many evictions it is greedy.";
   d.source = "yardstick; the optimal-pruning curve of kvpress notebooks/expected_attention.ipynb";
+  d.untimed = "everything: a yardstick";
   d.parameters = budget_parameters(0, 0);
   d.presets = budget_presets(0, 0, {});
   return d;

@@ -122,6 +122,7 @@ PolicyEntry oracle_sampling_entry() {
       .doc = "Draws rho * n keys with replacement from the exact softmax and outputs the plain mean of their values. What sampling "
              "by the true weights can reach; keys drawn twice are read once, so the cost is the number of distinct keys.",
       .source = "MagicPIG, arXiv 2410.16179, section 3; Infini-AI-Lab/MagicPIG, oraclesampling_cache.py",
+      .untimed = "everything: a yardstick",
       .parameters =
           {
               {.name = "rho", .type = ParameterType::real, .unit = "share of 1", .minimum = 0.0001, .maximum = 4, .fallback = 0.02, .doc = "Draws a step, as a share of the visible keys (at least one draw)", .logarithmic = true},

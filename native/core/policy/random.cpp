@@ -22,6 +22,7 @@ PolicyDescriptor describe() {
   d.yardstick = true;
   d.doc = "Sinks, a recent window and random tokens: each kv head draws one fixed order of all positions, so a larger budget keeps a superset.";
   d.source = "baseline";
+  d.untimed = "everything: a yardstick";
   d.parameters = budget_parameters(4, 64);
   d.parameters.push_back({.name = "seed", .type = ParameterType::integer, .minimum = 0, .maximum = 1048576, .fallback = 0, .doc = "which order is drawn"});
   d.presets = budget_presets(4, 64, {0});

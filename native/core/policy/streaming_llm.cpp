@@ -22,6 +22,8 @@ PolicyDescriptor describe() {
   d.doc = "Keeps the first and the last tokens, the same in all heads and layers. A decode step makes room before it attends; a prompt, or a chunk of "
           "one, is attended to whole and then shrunk. Keys keep their original positions: the paper's code renumbers them inside the cache.";
   d.source = "arXiv 2309.17453; mit-han-lab/streaming-llm kv_cache.py";
+  d.kernels = {{PolicyKernel::When::prefill, "dense", "attention"}, {PolicyKernel::When::step, "decode-list", "attention"}};
+  d.untimed = "moving the tokens that stay";
   d.parameters = {
       {.name = "sink", .type = ParameterType::integer, .unit = "tokens", .minimum = 0, .maximum = 1024, .fallback = 4, .doc = "first tokens, always kept"},
       {.name = "recent", .type = ParameterType::integer, .unit = "tokens", .minimum = 1, .maximum = 1048576, .fallback = 512,

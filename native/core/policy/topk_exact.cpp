@@ -99,6 +99,7 @@ PolicyEntry topk_exact_entry() {
       .doc = "At every step the k keys of highest score for this query head, found by scoring all of them, renormalised. The best "
              "any ranking of single keys can do; finding them costs a pass over K.",
       .source = "Baseline of MagicPIG (arXiv 2410.16179, section 3; Infini-AI-Lab/MagicPIG, topk_cache.py) and RetrievalAttention (arXiv 2409.10516)",
+      .untimed = "everything: a yardstick",
       .parameters =
           {
               {.name = "budget", .type = ParameterType::choice, .maximum = 1, .fallback = 0, .doc = "Whether k or rho says how many keys are read", .choices = {"tokens", "share"}},

@@ -32,6 +32,9 @@ PolicyDescriptor descriptor() {
       .query_aware = QueryAware::prompt,
       .doc = "Keeps the v columns and the s distances (query - key) with the most attention of the last queries, for all rows.",
       .source = "MInference 1.0 (Jiang et al. 2024); microsoft/MInference csrc/vertical_slash_index.cu, minference/modules/minference_forward.py",
+      .kernels = {{PolicyKernel::When::prefill, "vertical-slash", "estimate"}, {PolicyKernel::When::prefill, "vertical-slash", "select"},
+                  {PolicyKernel::When::prefill, "vertical-slash", "convert"}, {PolicyKernel::When::prefill, "vertical-slash", "attention"},
+                  {PolicyKernel::When::step, "decode", "attention"}},
       .parameters =
           {{.name = "v", .unit = "tokens", .minimum = 1, .maximum = longest, .fallback = 1000,
             .doc = "Columns kept, forced ones included; at least force_v, at most N.", .logarithmic = true, .scales = true},

@@ -56,6 +56,8 @@ std::span<const MetricSpec> metric_specs() {
       {"expected_share", "share of 1", "modelled", "", "Keys the policy expects to read, by its own model, over keys visible; means over rows the policy acts on."},
       {"step_bytes", "bytes", "modelled", "low", "Bytes read from device and host memory for a query; mean over rows the policy acts on."},
       {"link_bytes", "bytes", "modelled", "low", "Bytes moved between host and device for a query; mean over rows the policy acts on."},
+      {"kernel_tiles", "64 x 64 blocks", "exact", "low", "Tiles of 64 consecutive keys that a kernel computes for this head over the whole prompt."},
+      {"kernel_column_tiles", "64 x 64 blocks", "exact", "low", "The same for tiles of 64 single columns gathered, the last of a row block padded."},
   };
   static_assert(std::size(specs) == kMetrics);
   return specs;

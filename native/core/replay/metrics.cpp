@@ -117,6 +117,8 @@ void add_cost(const Cost& cost, const LayerInput& input, double visible_mean, do
   out[Metric::expected_share] = cost.expected / visible_mean;
   out[Metric::step_bytes] = cost.device_bytes + cost.host_bytes;
   out[Metric::link_bytes] = cost.link_bytes;
+  out[Metric::kernel_tiles] = cost.kernel_tiles;
+  out[Metric::kernel_column_tiles] = cost.kernel_column_tiles;
 }
 
 }  // namespace metric_groups

@@ -35,6 +35,7 @@ enum class Metric : std::uint8_t {
   slash_run, index_bytes,
   resident_tokens, mean_resident, peak_resident, kv_bytes, kv_bytes_paged, kv_bytes_dense,
   read_keys, scanned_share, draws, expected_share, step_bytes, link_bytes,
+  kernel_tiles, kernel_column_tiles,                       // the same kernel work as counts: what times are looked up by
   count_
 };
 inline constexpr std::size_t kMetrics = static_cast<std::size_t>(Metric::count_);

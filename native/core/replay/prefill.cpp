@@ -9,16 +9,19 @@ namespace prefill_replay {
 Cost cost_of(const PrefillPlan& plan, Visibility visibility) {
   constexpr std::uint64_t tile_cells = std::uint64_t{PrefillPlan::block} * PrefillPlan::block;
   std::vector<PlanZone> zones;
-  std::uint64_t attended = 0, tiles = 0;
+  std::uint64_t attended = 0, tiles = 0, column_tiles = 0;
   for (std::uint32_t b = 0; b < plan.row_blocks(); ++b) {
     attended += attended_pairs(plan, b, visibility, zones);
-    tiles += plan_tiles(plan, b).size() + (plan_columns(plan, b).size() + PrefillPlan::block - 1) / PrefillPlan::block;
+    tiles += plan_tiles(plan, b).size();
+    column_tiles += (plan_columns(plan, b).size() + PrefillPlan::block - 1) / PrefillPlan::block;
   }
   Cost cost;
   cost.causal_cells = static_cast<double>(visible_pairs({0, plan.tokens}, {0, plan.tokens}, visibility));
   cost.token_cells = plan.token_cells;
   cost.attended_cells = static_cast<double>(attended);
-  cost.kernel_cells = static_cast<double>(tiles * tile_cells);
+  cost.kernel_cells = static_cast<double>((tiles + column_tiles) * tile_cells);
+  cost.kernel_tiles = static_cast<double>(tiles);
+  cost.kernel_column_tiles = static_cast<double>(column_tiles);
   cost.mean_run = plan.mean_run > 0 ? plan.mean_run : Cost::none;
   cost.estimated_recall = plan.estimated_recall;
   cost.index_bytes = plan.index_bytes;

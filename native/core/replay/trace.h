@@ -25,6 +25,7 @@ struct Cost {
   double token_cells = none;       // pairs the policy selected
   double attended_cells = none;    // visible pairs inside what is computed
   double kernel_cells = none;      // cells a 64 x 64 kernel computes: whole tiles, columns padded to 64
+  double kernel_tiles = none, kernel_column_tiles = none;  // of these, tiles of consecutive keys and of gathered columns
   double mean_run = none;
   double estimated_recall = none;
   double index_bytes = none;
