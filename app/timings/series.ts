@@ -109,7 +109,7 @@ function marksOf(phases: readonly string[], rows: ReadonlyMap<string, readonly T
 }
 
 function titleOf({ op, source }: TimingRow, { policy, indices, share, extra }: { policy: string; indices: string; share: string; extra: string }, note: string): string {
-  const name = policy === "" ? `${op}${extra}` : policy.startsWith(op) ? policy.replace(":", " ").replaceAll(",", " ") : `${op}${extra} ${policy}`;
+  const name = policy === "" ? `${op}${extra}` : policy === op || policy.startsWith(`${op}:`) ? policy.replace(":", " ").replaceAll(",", " ") : `${op}${extra} ${policy}`;
   const beside = [isOwn(source) ? "" : source, indices === "" ? "" : indices.replace("synthetic, ", ""), share, note].filter((text) => text !== "");
   return beside.length === 0 ? name : `${name}, ${beside.join(", ")}`;
 }

@@ -41,9 +41,9 @@ export function lengthRange(series: readonly Series[]): readonly [number, number
 export interface CurvePlace { left: number; right: number; top: number; bottom: number; x: ChartScale; y: ChartScale }
 
 /** Mean width of a letter of the figure font. */
-const LETTER = 5.9;
+const LETTER = 6;
 const MARGIN = { left: 60, top: 46, bottom: 38 };
-const LABELS = { least: 70, most: 210 };
+const LABELS = { least: 70, most: 230 };
 
 export function placeCurves({ lines, roof, width, height }: Pick<CurvePicture, "lines" | "roof" | "width" | "height">): CurvePlace {
   const longest = Math.max(0, ...lines.map(({ look }) => look.label.length), roof?.label.length ?? 0);

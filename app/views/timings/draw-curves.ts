@@ -7,7 +7,7 @@ import { lengthTick, timeTick } from "../../timings/text.ts";
 import { endLabels, placeCurves, type CurveLine, type CurvePicture, type CurvePlace, type CurvePoint, type Label } from "./curves-model.ts";
 
 export const DASHES = { interpolated: "none", extrapolated: "5 4", modelled: "1.5 3" } as const;
-const LETTER = 5.9;
+const LETTER = 6;
 
 /** Time against length: marks are measured, lines are not. */
 export function drawCurves(g: SVGGElement, picture: CurvePicture): void {
@@ -32,7 +32,7 @@ export function drawCurves(g: SVGGElement, picture: CurvePicture): void {
     .attr("fill", "none").attr("stroke", ({ look }) => look.colour).attr("stroke-width", ({ short }) => (short === focus ? 1.75 : 1)).attr("stroke-opacity", ({ short }) => 0.75 * near(short)).attr("stroke-dasharray", ({ item }) => DASHES[item.kind]).attr("stroke-linejoin", "round");
   drawCrossings(part(g, "crossings"), lines, place, palette);
   drawMarks(part(g, "marks"), lines, place, palette, near);
-  drawLabels(part(g, "labels"), endLabels(picture, place), right);
+  drawLabels(part(g, "labels"), endLabels(picture, place), right, Math.floor((picture.width - right - 17) / LETTER));
 }
 
 function drawMarks(g: SVGGElement, lines: readonly CurveLine[], { x, y }: CurvePlace, palette: Palette, near: (short: string) => number): void {
@@ -66,14 +66,14 @@ function drawCrossings(g: SVGGElement, lines: readonly CurveLine[], { x, y, left
     .attr("text-anchor", ({ after }) => (after ? "start" : "end")).attr("fill", palette.text).attr("paint-order", "stroke").attr("stroke", palette.ground).attr("stroke-width", 3).text(({ text }) => text);
 }
 
-function drawLabels(g: SVGGElement, labels: readonly Label[], right: number): void {
+function drawLabels(g: SVGGElement, labels: readonly Label[], right: number, letters: number): void {
   select(part(g, "leaders")).selectAll<SVGPathElement, Label>("path").data(labels).join("path").attr("d", (label) => `M${round(label.x + 6)},${round(label.at)}H${right + 4}L${right + 12},${round(label.y)}`)
     .attr("fill", "none").attr("stroke", ({ colour }) => colour).attr("stroke-opacity", 0.35).attr("stroke-width", 0.75);
-  select(part(g, "names")).selectAll<SVGTextElement, Label>("text").data(labels).join("text").attr("x", right + 15).attr("y", ({ y }) => round(y + 4)).attr("fill", ({ colour }) => colour).text(({ text }) => shortened(text));
+  select(part(g, "names")).selectAll<SVGTextElement, Label>("text").data(labels).join("text").attr("x", right + 15).attr("y", ({ y }) => round(y + 4)).attr("fill", ({ colour }) => colour).text(({ text }) => shortened(text, letters));
 }
 
 /** What is too long for the margin keeps its beginning; the list beside the chart has all of it. */
-export const shortened = (text: string, most = 33): string => (text.length > most ? `${text.slice(0, most - 1)}…` : text);
+export const shortened = (text: string, most: number): string => (text.length > most ? `${text.slice(0, most - 1)}…` : text);
 
 /** What marks and lines mean, of those that are there. */
 function drawKey(g: SVGGElement, { lines, roof, palette }: CurvePicture): void {

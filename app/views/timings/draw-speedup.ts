@@ -30,16 +30,19 @@ export function placeSpeed({ lines, width, height }: Pick<SpeedPicture, "lines" 
   return { left, right, top, bottom, x, y, legend };
 }
 
-function legendRows(lines: readonly SpeedLine[], width: number): { rows: number; items: { line: SpeedLine; x: number; y: number }[] } {
+const IDEAL = "ideal 1 / (1 − s), modelled";
+
+function legendRows(lines: readonly SpeedLine[], width: number): { rows: number; items: { line: SpeedLine | null; x: number; y: number }[] } {
   let at = 12, row = 0;
-  const items = lines.map((line) => {
-    const wide = 18 + line.label.length * LETTER + 10;
+  // Without a line: the ideal.
+  const items = [...lines, null].map((line) => {
+    const wide = 18 + (line?.label ?? IDEAL).length * LETTER + 10;
     if (at > 12 && at + wide > width - 8) { at = 12; row++; }
     const item = { line, x: at, y: 32 + 14 * row };
     at += wide;
     return item;
   });
-  return { rows: lines.length === 0 ? 0 : row, items };
+  return { rows: row, items };
 }
 
 /** A lightness for each run length: long runs are drawn strongly, single columns lightly. */
@@ -62,10 +65,6 @@ export function drawSpeed(g: SVGGElement, picture: SpeedPicture): void {
   const ends = [Math.max(from, low), Math.min(to, high)] as const;
   select(part(g, "ideal")).selectAll<SVGPathElement, readonly [number, number]>("path").data([ends]).join("path").attr("d", ([a, b]) => `M${round(x(a))},${round(y(a))}L${round(x(b))},${round(y(b))}`)
     .attr("stroke", palette.axis).attr("stroke-dasharray", "1.5 3").attr("stroke-width", 1.25).attr("fill", "none");
-  const middle = Math.sqrt(ends[0] * ends[1]);
-  const angle = (Math.atan2(y(ends[1]) - y(ends[0]), x(ends[1]) - x(ends[0])) * 180) / Math.PI;
-  select(part(g, "ideal")).selectAll<SVGTextElement, number>("text").data([middle]).join("text").attr("transform", (at) => `translate(${round(x(at))},${round(y(at) - 5)}) rotate(${round(angle)})`).attr("text-anchor", "middle").attr("fill", palette.secondary)
-    .text("ideal 1 / (1 − s), modelled");
   const ink = (line: SpeedLine): string => colourOf(line, looks, palette);
   const drawn = lines.filter(({ points }) => points.length > 1);
   select(part(g, "lines")).selectAll<SVGPathElement, SpeedLine>("path").data(drawn).join("path").attr("d", ({ points }) => points.map(({ sparsity, speedup }, i) => `${i === 0 ? "M" : "L"}${round(x(1 / (1 - sparsity)))},${round(y(speedup))}`).join(""))
@@ -80,13 +79,14 @@ export function drawSpeed(g: SVGGElement, picture: SpeedPicture): void {
     .attr("x", 12).attr("y", 14).attr("fill", palette.secondary).text((text) => text);
   const groups = select(part(g, "legend")).selectAll<SVGGElement, (typeof legend.items)[number]>("g").data(legend.items).join((enter) => {
     const made = enter.append("g");
-    made.append("circle");
+    made.append("path");
     made.append("text");
     return made;
   });
   groups.attr("transform", (item) => `translate(${round(item.x)},${item.y})`);
-  groups.select("circle").attr("cx", 5).attr("cy", -4).attr("r", 3.5).attr("fill", ({ line }) => ink(line)).attr("fill-opacity", ({ line }) => strength(lines, line)).attr("stroke", ({ line }) => ink(line));
-  groups.select("text").attr("x", 14).attr("fill", palette.text).text(({ line }) => line.label);
+  groups.select("path").attr("d", ({ line }) => (line === null ? "M-2,-4H11" : "M8.5,-4a3.5,3.5 0 1,1 -7,0a3.5,3.5 0 1,1 7,0")).attr("fill", ({ line }) => (line === null ? "none" : ink(line))).attr("fill-opacity", ({ line }) => (line === null ? 1 : strength(lines, line)))
+    .attr("stroke", ({ line }) => (line === null ? palette.axis : ink(line))).attr("stroke-dasharray", ({ line }) => (line === null ? "1.5 3" : "none")).attr("stroke-width", ({ line }) => (line === null ? 1.25 : 1));
+  groups.select("text").attr("x", 15).attr("fill", ({ line }) => (line === null ? palette.secondary : palette.text)).text(({ line }) => line?.label ?? IDEAL);
 }
 
 function speedTicks(domain: readonly [number, number], room: number): number[] {

@@ -13,7 +13,7 @@ import { shortened } from "./draw-curves.ts";
 export interface StackPicture { palette: Palette; rows: readonly StackRow[]; looks: ReadonlyMap<string, Look>; tokens: number; width: number; height: number }
 
 const MARGIN = { top: 48, bottom: 34, right: 62 };
-const LETTER = 5.9;
+const LETTER = 6.1;
 /** Most of the width that names may take. */
 const NAME_SHARE = 0.42;
 const lettersOf = (width: number): number => Math.floor((width * NAME_SHARE - 16) / LETTER);

@@ -32,15 +32,19 @@ export function looksOf(series: readonly Series[], palette: Palette): Map<string
 /** What a line is called before anything that tells it from others of its kind: its operation, or the peer that measured it. */
 export const nameOf = ({ own, op, source, phases, rows }: Series): string => (own ? `${op}${rows.has("attention") || phases.length !== 1 || phases[0] === op ? "" : ` ${phases[0]}`}` : source);
 
+/** Counts that grow with the length are told as shares of it. */
+const SCALED = " of the length";
+const scaled = (text: string): string => (text.endsWith(SCALED) ? "scaled" : text);
+
 /** Parameters, indices and circumstances in the words of the table, empty ones left out. */
 export function detailsOf({ own, op, policy, indices, share, note }: Series): readonly string[] {
   const parameters = policy.includes(":") ? policy.slice(policy.indexOf(":") + 1).replaceAll(",", " ") : policy;
-  return [own ? "" : op, parameters === op ? "" : parameters.includes("%") ? `${parameters} of the length` : parameters, indices.replace("synthetic, ", ""), share, note];
+  return [own ? "" : op, parameters === op ? "" : parameters.includes("%") ? `${parameters}${SCALED}` : parameters, indices.replace("synthetic, ", ""), share, note];
 }
 
 /** The shortest name that no other line shown has. */
 export function labelOf(line: Series, all: readonly Series[]): string {
   const name = nameOf(line), same = all.filter((other) => other !== line && nameOf(other) === name);
   const others = same.map(detailsOf);
-  return [name, ...detailsOf(line).filter((text, i) => text !== "" && others.some((other) => other[i] !== text))].join(" ");
+  return [name, ...detailsOf(line).map(scaled).filter((text, i) => text !== "" && others.some((other) => scaled(other[i] ?? "") !== text))].join(" ");
 }

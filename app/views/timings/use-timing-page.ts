@@ -55,7 +55,7 @@ export function useTimingPage(): { timings: Timings; page: TimingPage | null } {
   const lengths = useMemo(() => measuredLengths(visible), [visible]);
   const length = chosenLength(visible, timingLength);
   const roof = useMemo(() => (device === null || chosen === null ? null : roofOf(engine, device.hardware, chosen.selection, lengths.length > 0 ? lengths : SHEET_LENGTHS)), [engine, device, chosen, lengths]);
-  const stacks = useMemo(() => (device === null || chosen === null || length === null ? [] : stackRows(engine, device.rows, chosen.selection, shown, length)), [engine, device, chosen, shown, length]);
+  const stacks = useMemo(() => (device === null || chosen === null || length === null || chosen.selection.group === "parts" ? [] : stackRows(engine, device.rows, chosen.selection, shown, length)), [engine, device, chosen, shown, length]);
   const withSparsity = useMemo(() => speedLengths(series), [series]);
   const speedLength = length === null ? null : withSparsity.reduce<number | null>((best, tokens) => (best === null || Math.abs(Math.log(tokens / length)) < Math.abs(Math.log(best / length)) ? tokens : best), null);
   const speed = useMemo(() => (speedLength === null ? [] : speedLines(engine, series, series.find(({ base }) => base), speedLength)), [engine, series, speedLength]);
