@@ -1,4 +1,5 @@
 import type { TimeKind, TimingPoints } from "../../native/engine.ts";
+import { timingPoints } from "../../replay/timing-curves.ts";
 import type { TimingEngine } from "./engine.ts";
 import type { TimingRow } from "../../data/format/timings.ts";
 import { spans } from "./lines.ts";
@@ -18,13 +19,11 @@ export interface TotalEstimate extends Estimate { phases: readonly PhaseEstimate
 
 const points = new WeakMap<readonly TimingRow[], TimingPoints>();
 
+/** The same object for the same rows: lines are walked in many small steps. */
 function pointsOf(rows: readonly TimingRow[]): TimingPoints {
-  const known = points.get(rows);
-  if (known !== undefined) return known;
-  const column = (of: (row: TimingRow) => number): Float64Array => Float64Array.from(rows, of);
-  const made = { work: column((row) => row.work), columnWork: column((row) => row.columnWork), medianUs: column((row) => row.medianUs), p10Us: column((row) => row.p10Us), p90Us: column((row) => row.p90Us) };
-  points.set(rows, made);
-  return made;
+  const known = points.get(rows) ?? timingPoints(rows);
+  points.set(rows, known);
+  return known;
 }
 
 /**
