@@ -89,16 +89,16 @@ export interface KernelShape {
   heads: number; kvHeads: number; headDim: number;
   /** Of Q, K, V and the output. */
   bytesPerElement: number;
-  /** Tiles and column tiles over all heads (vertical-slash, block-sparse; a-shape counts its own where this is 0). */
+  /** Tiles and column tiles over all heads (vertical-slash, convert too; block-sparse; a-shape counts its own where this is 0). */
   tiles: number; columnTiles: number;
   /** Keys read a query head (decode-list), parts (merge; 0: two). */
   keys: number;
-  /** Columns and distances a head (select, convert); a-shape: n_init and n_local; simhash: columns are hash tables. */
+  /** Columns and distances a head (select, convert); a-shape: n_init and n_local; simhash: columns are hash tables; decode-list: columns are lists of keys (0: one a kv head). */
   columns: number; distances: number;
   /** Blocks a row (block-sparse/select); simhash: bits of a code. */
   topK: number;
 }
-/** unit: of work and columnWork. flops and bytes: what the kernel multiplies and adds, and the least it has to move; NaN: not known. */
+/** unit: of work and columnWork, which is what costs beside it (core/timing/work.h). flops and bytes: what the kernel multiplies and adds, and the least it has to move; NaN: not known. */
 export interface KernelWork { work: number; columnWork: number; unit: string; flops: number; bytes: number }
 
 // ---- policies (native/core/policy, native/core/replay) --------------------------------------------------------------

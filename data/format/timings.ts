@@ -62,7 +62,7 @@ export const TIMING_COLUMNS = [
   count("head_dim", "u16", "channels", "Channels of a head.", 1),
   count("threads", "u16", "threads", "CPU threads; 0 on a GPU."),
   real("work", "work_unit", "Units of work over all heads: what the time grows with.", { least: 0 }),
-  real("column_work", "work_unit", "Units of single columns gathered, which cost more than consecutive ones; 0 where there are none.", { least: 0 }),
+  real("column_work", "work_unit", "What costs beside it: column tiles gathered (attention), tiles written (convert), keys loaded (decode-list); its cost in units of work is fitted. 0 where there is nothing.", { least: 0 }),
   text("work_unit", "What work counts: \"64 x 64 blocks\", \"pairs\", \"keys\", ..."),
   real("bytes", "bytes", "Least that has to be moved; NaN where not known.", { least: 0, unknown: true }),
   real("flops", "operations", "Multiplications and additions; NaN where not known.", { least: 0, unknown: true }),

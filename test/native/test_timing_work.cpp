@@ -119,7 +119,7 @@ TEST("index building, decoding and the rest") {
   check_work(s, 8 * 3 * 30, "entries", NAN, 4 * 8 * 30 + 8 * 8 * 4);
   s.tiles = 40;
   s.column_tiles = 6;
-  check_work(s, 8 * 3 * 30, "entries", NAN, 4 * 8 * 30 + 4 * (40 + 6 * 64) + 8 * 8 * 4);
+  check_work(s, 8 * 3 * 30, "entries", NAN, 4 * 8 * 30 + 4 * (40 + 6 * 64) + 8 * 8 * 4, 40);
   const double pooled = 10 * (130 * 96 * 2 + 3 * 96 * 4);
   check_work(shape("block-sparse", "estimate", 130), pooled, "bytes", 10 * 130 * 96, pooled);
   s = shape("block-sparse", "select", 640);  // 10 blocks, 55 causal; rows keep 1, 2, 3, 3, ...
@@ -128,7 +128,9 @@ TEST("index building, decoding and the rest") {
   check_work(shape("decode", "attention", 130), 8 * 130, "keys", 4 * 96 * 8 * 130, 2 * 2 * 130 * 96 * 2 + 8 * 96 * 2 + 8 * 97 * 4);
   s = shape("decode-list", "attention", 130);
   s.keys = 50;
-  check_work(s, 8 * 50, "keys", 4 * 96 * 8 * 50, 2 * 2 * 50 * 96 * 2 + 4 * 2 * 50 + 8 * 96 * 2 + 8 * 97 * 4);
+  check_work(s, 8 * 50, "keys", 4 * 96 * 8 * 50, 2 * 2 * 50 * 96 * 2 + 4 * 2 * 50 + 8 * 96 * 2 + 8 * 97 * 4, 2 * 50);
+  s.columns = 8;  // a list a query head
+  check_work(s, 8 * 50, "keys", 4 * 96 * 8 * 50, 2 * 2 * 50 * 96 * 2 + 4 * 8 * 50 + 8 * 96 * 2 + 8 * 97 * 4, 8 * 50);
   check_work(shape("merge", "merge", 0), 3 * 4 * 8 * 97, "bytes", 2 * 2 * 8 * 96, 3 * 4 * 8 * 97);
   s = shape("merge", "merge", 0);
   s.keys = 4;

@@ -11,7 +11,7 @@ namespace attnscope {
 
 /// Points of one curve, any order, all spans of one length. p10 and p90 may be NaN.
 struct TimingPoints {
-  std::span<const double> work, column_work;      // in one unit; column_work 0 where an operation has none
+  std::span<const double> work, column_work;      // in one unit, as kernel_work counts; column_work 0 where an operation has none
   std::span<const double> median_us, p10_us, p90_us;
   std::size_t size() const { return work.size(); }
 };

@@ -6,6 +6,7 @@
 
 namespace attnscope {
 namespace kernel_shapes {
+namespace {
 
 constexpr double block = 64, cells = block * block;
 constexpr const char* in_blocks = "64 x 64 blocks";
@@ -47,10 +48,10 @@ KernelWork select(const KernelShape& s) {
   return {.work = scores, .unit = "scores", .bytes = 4 * scores + 4 * s.heads * (s.columns + s.distances)};
 }
 
-/// Every row block walks over all selected columns and distances.
+/// Every row block walks over all selected columns and distances; runs of distances that are neighbours end in fewer tiles.
 KernelWork convert(const KernelShape& s) {
   const double entries = s.heads * (s.columns + s.distances), blocks = blocks_of(s.tokens);
-  return {.work = blocks * entries, .unit = "entries", .bytes = 4 * entries + 4 * (s.tiles + block * s.column_tiles) + 8 * s.heads * (blocks + 1)};
+  return {.work = blocks * entries, .column_work = s.tiles, .unit = "entries", .bytes = 4 * entries + 4 * (s.tiles + block * s.column_tiles) + 8 * s.heads * (blocks + 1)};
 }
 
 /// Means of 64 rows of Q and of K.
@@ -68,12 +69,17 @@ KernelWork select_blocks(const KernelShape& s) {
           .bytes = 4 * s.head_dim * blocks * (s.heads + s.kv_heads) + 4 * kept + 4 * s.heads * (blocks + 1)};
 }
 
-/// One query a head; a list of keys costs 4 bytes an entry and is shared by the heads of a kv head at best.
-KernelWork decode(const KernelShape& s, double keys, double list_bytes) {
+/// One query a head against `keys`; K and V are read once for all heads of a kv head at best.
+KernelWork decode(const KernelShape& s, double keys, double lists) {
   const double pairs = s.heads * keys;
-  return {.work = pairs, .unit = "keys", .flops = 4 * s.head_dim * pairs,
-          .bytes = 2 * key_bytes(s, keys) + list_bytes * s.kv_heads * keys + query_bytes(s, 1) + 4 * s.heads * (s.head_dim + 1)};
+  return {.work = pairs, .column_work = lists * keys, .unit = "keys", .flops = 4 * s.head_dim * pairs,
+          .bytes = 2 * key_bytes(s, keys) + 4 * lists * keys + query_bytes(s, 1) + 4 * s.heads * (s.head_dim + 1)};
 }
+
+KernelWork decode_all(const KernelShape& s) { return decode(s, s.tokens, 0); }
+
+/// Lists cost 4 bytes an entry; heads with lists of their own also load K and V each for themselves.
+KernelWork decode_list(const KernelShape& s) { return decode(s, s.keys, s.columns > 0 ? s.columns : s.kv_heads); }
 
 /// fp32 outputs and LSE of disjoint sets of keys.
 KernelWork merge(const KernelShape& s) {
@@ -123,8 +129,8 @@ constexpr Kernel kernels[] = {
     {"block-sparse", "estimate", pool},
     {"block-sparse", "select", select_blocks},
     {"block-sparse", "attention", sparse},
-    {"decode", "attention", [](const KernelShape& s) { return decode(s, s.tokens, 0); }},
-    {"decode-list", "attention", [](const KernelShape& s) { return decode(s, s.keys, 4); }},
+    {"decode", "attention", decode_all},
+    {"decode-list", "attention", decode_list},
     {"merge", "merge", merge},
     {"lagkv", "score", lag_score},
     {"simhash", "hash", hash},
@@ -142,6 +148,7 @@ double a_shape_prefix(double n, double sink, double local) {
   return triangle(whole + 1) + cut * (local + 1) + triangle(growing) + (cut - growing) * sink;
 }
 
+}  // namespace
 }  // namespace kernel_shapes
 
 double causal_blocks(double tokens, double queries) {

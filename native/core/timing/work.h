@@ -15,13 +15,15 @@ struct KernelShape {
   double queries = 0;              // the last of them, from a multiple of 64 on; 0: all of a prompt
   double heads = 0, kv_heads = 0, head_dim = 0;
   double bytes_per_element = 0;    // of Q, K, V and the output
-  double tiles = 0, column_tiles = 0;  // over all heads: vertical-slash, block-sparse; a-shape counts its own where this is 0
+  double tiles = 0, column_tiles = 0;  // over all heads: vertical-slash (convert too), block-sparse; a-shape counts its own at 0
   double keys = 0;                 // decode-list: keys read a query head; merge: parts, 0 for two
-  double columns = 0, distances = 0;   // a head: select, convert; a-shape: n_init, n_local; simhash: columns are hash tables
+  double columns = 0, distances = 0;   // a head: select, convert; a-shape: n_init, n_local; simhash: columns are hash tables;
+                                       // decode-list: columns are lists of keys, 0 for one a kv head
   double top_k = 0;                // block-sparse/select: blocks a row; simhash: bits of a code
 };
 
-/// Work over all heads. Time is close to proportional to work + column_work * (what gathering costs).
+/// Work over all heads, and what costs beside it: column tiles that attention gathers, tiles that convert writes, keys that
+/// decode-list loads (fewer than it multiplies where heads share a list). Time is close to proportional to work + c column_work.
 struct KernelWork {
   static constexpr double unknown = std::numeric_limits<double>::quiet_NaN();
   double work = 0, column_work = 0;

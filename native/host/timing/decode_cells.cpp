@@ -60,7 +60,7 @@ Status time_decode_list(Bench& bench, const Group& group) {
       ATTNSCOPE_OR_SKIP(bench, row, counts);
       args.list = list.value().as<std::uint32_t>(), args.list_count = counts.value().as<std::uint32_t>();
       KernelShape shape = work_of(bench, group, row);
-      shape.keys = count;
+      shape.keys = count, shape.columns = args.lists;
       ATTNSCOPE_TRY(measure_decode(bench, group, row, shape, args));
     }
   }

@@ -171,21 +171,22 @@ class VerticalSlash {
     auto workspace = bench_.allocate(bench_.device().workspace_bytes(args), "workspace of the conversion");
     ATTNSCOPE_OR_SKIP(bench_, row, workspace);
     args.workspace = workspace.value().as();
-    for (const auto& [name, per_head] : batchings(bench_.plan())) {
-      if (per_head && !head_by_head) continue;
-      row.batching = name;
-      ATTNSCOPE_TRY(bench_.measure(row, work_of_budget(row, budget), [&] {
-        return each_head(group_, per_head, [&](int head) { return bench_.device().convert(head < 0 ? args : convert_of_head(args, head)); });
-      }));
-    }
     if (const Outcome outcome = bench_.device().convert(args)) return bench_.skip(row, outcome), success();
     const auto counted = count_index(bench_, group_, args.out);
     ATTNSCOPE_OR_SKIP(bench_, row, counted);
+    KernelShape shape = work_of_budget(row, budget);
+    shape.tiles = static_cast<double>(counted.value().tiles), shape.column_tiles = static_cast<double>(counted.value().column_tiles);
+    for (const auto& [name, per_head] : batchings(bench_.plan())) {
+      if (per_head && !head_by_head) continue;
+      row.batching = name;
+      ATTNSCOPE_TRY(bench_.measure(row, shape, [&] {
+        return each_head(group_, per_head, [&](int head) { return bench_.device().convert(head < 0 ? args : convert_of_head(args, head)); });
+      }));
+    }
 
     row.phase = "attention";
     row.sparsity = counted.value().sparsity;
-    KernelShape shape = work_of_budget(row, budget);
-    shape.tiles = static_cast<double>(counted.value().tiles), shape.column_tiles = static_cast<double>(counted.value().column_tiles);
+    shape.phase = row.phase;
     for (const auto& [name, per_head] : batchings(bench_.plan())) {
       if (per_head && !head_by_head) continue;
       row.batching = name;
