@@ -63,8 +63,13 @@ struct BlockPlan {
 
 struct alignas(16) Four { float x[4]; };
 
-/// Rows of a block: 128 KiB of scores at most, which leave room for the rest in the 163 KiB of an sm_80 block.
-constexpr std::uint32_t rows_for(std::uint32_t blocks) { return blocks <= 4096 ? 8 : blocks <= 8192 ? 4 : 2; }
+/// Rows of a block: as many as leave a block for each of 132 multiprocessors, with 128 KiB of scores at most, so that the rest fits in
+/// the 163 KiB of an sm_80 block.
+constexpr std::uint32_t rows_for(std::uint32_t blocks, std::uint32_t heads) {
+  std::uint32_t rows = blocks <= 4096 ? 8 : blocks <= 8192 ? 4 : 2;
+  while (rows > 2 && std::uint64_t{blocks} * heads < 132 * rows) rows /= 2;
+  return rows;
+}
 
 template <unsigned Rows>
 struct BlockShared {
@@ -166,7 +171,7 @@ std::size_t workspace_of(const BlockSelectArgs&) { return 0; }
 
 Outcome run_select_blocks(const BlockSelectArgs& args, Stream stream) {
   if (args.head_dim == 0 || args.head_dim > largest_dim) return "E_KERNEL_HEAD_DIM CUDA kernels take head_dim from 1 to 128; run this model on the CPU";
-  const std::uint32_t blocks = ceil_div(args.tokens, block), rows = rows_for(blocks);
+  const std::uint32_t blocks = ceil_div(args.tokens, block), rows = rows_for(blocks, args.heads);
   if (blocks > most_blocks) return "E_KERNEL_SHAPE block selection takes up to 16384 blocks of 64 tokens";
   const auto aligned = [](const float* mean) { return reinterpret_cast<std::uintptr_t>(mean) % sizeof(Four) == 0; };
   const BlockPlan plan{blocks, lesser(args.top_k, blocks), ceil_div(blocks, 4) * 4, args.head_dim % 4 == 0 && aligned(args.pooled_k)};
