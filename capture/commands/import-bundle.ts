@@ -30,6 +30,6 @@ export function addImportBundle(program: Command): void {
       writeTable(output, engine, [...before, ...rows]);
       if (flags.json) return printJson({ event: "result", out: output.path, status: complete && lost === 0 ? "complete" : "partial", kind: "measured", rows: rows.length, rowsBefore: before.length, lost, skipped });
       printLine(`${formatTimings(rows)}\n`);
-      printLine(`${formatCount(rows.length)} measurements in ${output.path}`);
+      printLine(`${formatCount(rows.length)} measurements, ${before.length > 0 ? `added to ${formatCount(before.length)} in` : "in"} ${output.path}`);
     });
 }

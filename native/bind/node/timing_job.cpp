@@ -132,10 +132,7 @@ class TimingJob final : public TimingSink {
     send(Message::progress);
   }
   Status group_done() override {
-    {
-      std::lock_guard lock(mutex_);
-      deliveries_.push_back(std::exchange(measured_, {}));
-    }
+    hand_over();
     send(Message::rows);
     return success();
   }
@@ -156,6 +153,11 @@ class TimingJob final : public TimingSink {
     }
   }
   using Queue = Napi::TypedThreadSafeFunction<TimingJob, Message, receive>;
+
+  void hand_over() {
+    std::lock_guard lock(mutex_);
+    deliveries_.push_back(std::exchange(measured_, {}));
+  }
 
   void send(Message message) {
     auto data = std::make_unique<Message>(message);
@@ -196,7 +198,7 @@ class TimingJob final : public TimingSink {
     if (device) result_.emplace(run_timings(*device.value(), plan_, *this, *cancellation_));
     else result_.emplace(device.error());
     // What a failed run had measured is delivered too.
-    group_done();
+    hand_over();
     send(Message::settled);
     queue_.Release();
   }
