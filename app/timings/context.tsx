@@ -41,13 +41,13 @@ function rowsOf({ tables }: TimingTables, engine: TimingEngine | null): readonly
   return joined.rows;
 }
 
-/** All tables with the chosen device; reading them begins with the first who asks. */
-export function useTimings(): Timings {
+/** All tables with the chosen device; reading them and loading the engine begin with the first who really needs them. */
+export function useTimings(needed = true): Timings {
   const store = useTimingStore();
   const tables = useSyncExternalStore(store.subscribe, store.get);
   const wanted = useView((view) => view.device);
-  useEffect(() => store.want(), [store]);
-  const loaded = useAsync(timingEngine, []);
+  useEffect(() => { if (needed) store.want(); }, [store, needed]);
+  const loaded = useAsync(needed ? timingEngine : null, [needed]);
   const engine = loaded.value;
   return useMemo(() => {
     const all = devicesFor(rowsOf(tables, engine));

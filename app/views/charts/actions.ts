@@ -4,6 +4,7 @@ import type { ViewState } from "../../state/view-state.ts";
 const onMap = ({ capture, store }: ActionContext): boolean => capture !== null && store.get().page === "head";
 const toggle = (kind: Exclude<ViewState["drawer"], "closed">) => ({ store }: ActionContext): void => store.set(({ drawer }) => ({ drawer: drawer === kind ? "closed" : kind }));
 const LOSSES: readonly ViewState["chartLoss"][] = ["error", "recall", "recall_no_sinks"];
+const COSTS: readonly ViewState["chartCost"][] = ["bytes", "keys", "time"];
 const charts = (context: ActionContext): boolean => onMap(context) && ["tradeoff", "request"].includes(context.store.get().drawer);
 
 export const CHART_ACTIONS: readonly Action[] = [
@@ -15,7 +16,7 @@ export const CHART_ACTIONS: readonly Action[] = [
     run: ({ store }) => store.set(({ chartLoss }) => ({ chartLoss: LOSSES[(LOSSES.indexOf(chartLoss) + 1) % LOSSES.length] as ViewState["chartLoss"] })),
   },
   {
-    id: "chart.cost", label: "Charts: cost as work and bytes, as keys", group: "Policies", keys: ["Shift+KeyK"], when: charts,
-    run: ({ store }) => store.set(({ chartCost }) => ({ chartCost: chartCost === "bytes" ? "keys" : "bytes" })),
+    id: "chart.cost", label: "Charts: cost as work and bytes, as keys, as time", group: "Policies", keys: ["Shift+KeyK"], when: charts,
+    run: ({ store }) => store.set((view) => (view.drawer === "request" ? { requestCost: view.requestCost === "bytes" ? "time" : "bytes" } : { chartCost: COSTS[(COSTS.indexOf(view.chartCost) + 1) % COSTS.length] as ViewState["chartCost"] })),
   },
 ];

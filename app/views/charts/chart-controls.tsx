@@ -27,6 +27,7 @@ export function CostControl() {
       options={[
         { value: "bytes", label: "Work", title: "What the family really spends: kernel cells, resident bytes, bytes read a step" },
         { value: "keys", label: "Keys", title: "Keys a row, resident tokens, keys read a step" },
+        { value: "time", label: "Time", title: "Prefill or a step of the whole model on the chosen device, from its table of timings" },
       ]}
     />
   );

@@ -1,16 +1,18 @@
 import { kindOf, writeValue, type MetricTable } from "../../policies/results.ts";
 import { LETTERS } from "../../policies/pane-policy.ts";
 import { Chip } from "../policies/chip.tsx";
-import type { Measure } from "./measures.ts";
+import { errorText } from "../../timings/text.ts";
+import { TIME, type Measure } from "./measures.ts";
 import type { ChartPoint, Panel } from "./tradeoff-model.ts";
 
 /** The configuration of a point and its numbers, each with its kind. Keeps its height whatever it shows. */
 export function PointReadout({ panel, index, point, table, present }: { panel: Panel; index: number; point: ChartPoint; table: MetricTable; present: boolean }) {
+  const { time } = point;
   const row = (measure: Measure, value: number, error: number) => (
     <tr key={measure.metric}>
       <th scope="row" title={`${measure.title}. ${table.spec(measure.metric)?.doc ?? ""}`}>{measure.short}</th>
-      <td className="num"><b>{writeValue(value, measure.style)}</b>{Number.isFinite(error) && <span title="standard error over the evaluated rows"> ± {writeValue(error, measure.style)}</span>}</td>
-      <td className="kind">{kindOf(table.spec(measure.metric), panel.rows ?? undefined)}</td>
+      <td className="num"><b>{writeValue(value, measure.style)}</b>{measure.metric === TIME && time !== undefined && Number.isFinite(time.error) && <span title="relative error of interpolation"> {errorText(time.error)}</span>}{Number.isFinite(error) && <span title="standard error over the evaluated rows"> ± {writeValue(error, measure.style)}</span>}</td>
+      <td className="kind">{measure.metric === TIME ? time?.kind ?? "" : kindOf(table.spec(measure.metric), panel.rows ?? undefined)}</td>
     </tr>
   );
   return (

@@ -3,6 +3,8 @@ import { csvRow } from "../../lib/format.ts";
 import { LETTERS } from "../../policies/pane-policy.ts";
 import type { GridState } from "../../policies/model-grid.ts";
 import type { MetricTable } from "../../policies/results.ts";
+import { addTimes, type PolicyTimes } from "../../policies/times.tsx";
+import type { PointTime } from "./tradeoff-model.ts";
 
 /** The model and the request: everything that KV bytes follow from. */
 export interface RequestShape {
@@ -66,13 +68,26 @@ export interface RequestPoint {
   family: string;
   peak: PeakBytes;
   error: RowsError;
+  /** Null where the chosen device has no timing of what it launches; left out while nothing is known of times. */
+  time?: RequestTime | null;
   fresh: boolean;
   emulated: boolean;
 }
 
+/** The request from its first token to its last: the prompt, what is built after it, and every step. */
+export interface RequestTime extends PointTime { prefillUs: number; stepUs: number }
+
+/** Steps are all taken to last as long as the one that was predicted. Null where one of its parts has no time. */
+export function requestTime({ prefill, build, step, missing }: PolicyTimes, generated: number): RequestTime | null {
+  if (prefill === null || (step === null && generated > 0) || missing.length > 0) return null;
+  const parts = [prefill, ...(build === null ? [] : [build]), ...(step === null || generated === 0 ? [] : [{ ...step, us: generated * step.us }])];
+  return { ...addTimes(parts), prefillUs: prefill.us + (build?.us ?? 0), stepUs: step?.us ?? Number.NaN };
+}
+
 export function requestCsv(points: readonly RequestPoint[], shape: RequestShape): string {
-  return csvRow(["series", "policy", "family", "prompt_tokens", "generated_tokens", "peak_kv_bytes", "peak_kind", "peak_from", "output_error_relative_l2", "standard_error", "rows_from_question_on", "evaluation", "memory"])
-    + points.map(({ index, policy, family, peak, error, emulated }) => csvRow([
+  return csvRow(["series", "policy", "family", "prompt_tokens", "generated_tokens", "peak_kv_bytes", "peak_kind", "peak_from", "output_error_relative_l2", "standard_error", "rows_from_question_on", "evaluation", "memory", "time_us", "time_kind", "time_relative_error", "prefill_us", "step_us"])
+    + points.map(({ index, policy, family, peak, error, time, emulated }) => csvRow([
       LETTERS[index] ?? "dense", policy, family, shape.prompt, shape.generated, peak.bytes, peak.kind, peak.from, error.mean, error.standardError, error.rows, "teacher-forced", emulated ? "emulated" : "",
+      time?.us ?? Number.NaN, time?.kind ?? "", time?.error ?? Number.NaN, time?.prefillUs ?? Number.NaN, time?.stepUs ?? Number.NaN,
     ])).join("");
 }

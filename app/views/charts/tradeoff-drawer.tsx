@@ -9,6 +9,7 @@ import { withPolicy } from "../../policies/change.ts";
 import { usePolicies, useSlots } from "../../policies/context.tsx";
 import type { CatalogueAnswer } from "../../policies/protocol.ts";
 import { MetricTable } from "../../policies/results.ts";
+import { chartTime, useTimer } from "../../policies/times.tsx";
 import { useStore, useView } from "../../state/store.ts";
 import type { PolicyIndex } from "../../state/view-state.ts";
 import { Mark } from "../shell/mark.tsx";
@@ -17,6 +18,7 @@ import { CostControl, LossControl } from "./chart-controls.tsx";
 import { drawHovered } from "./draw-hovered.ts";
 import { drawTradeoff, familyTitle, PANEL_WIDTH, pointNear, type NearPoint, type TradeoffPicture } from "./draw-tradeoff.ts";
 import { PointReadout } from "./point-readout.tsx";
+import { TimeNote } from "./time-note.tsx";
 import { tradeoffCsv } from "./tradeoff-csv.ts";
 import { buildPanel, type Panel } from "./tradeoff-model.ts";
 import { waitFor } from "./wait-for.ts";
@@ -42,6 +44,7 @@ function Tradeoff({ client, described, capture }: { client: PolicyClient; descri
   const plan = usePaths(client, described, table, capture.totalTokens);
   const policies = useView((view) => view.policies), active = useView((view) => view.activePolicy), layer = useView((view) => view.layer), head = useView((view) => view.head);
   const loss = useView((view) => view.chartLoss), cost = useView((view) => view.chartCost);
+  const timer = useTimer();
   const area = useRef<HTMLDivElement>(null);
   const size = useSize(area);
   const panels = useMemo<Panel[]>(() => {
@@ -50,8 +53,10 @@ function Tradeoff({ client, described, capture }: { client: PolicyClient; descri
       const shown = loss === "error" && answer?.stage === "recall" ? complete : answer;
       return { metrics: shown?.metrics, fresh: fresh && shown === answer };
     });
-    return plan.families.map((family) => buildPanel(family, { catalogue, table, policies, loss, cost, now }));
-  }, [plan, catalogue, table, policies, loss, cost, slots]);
+    return plan.families.map((family) => buildPanel(family, {
+      catalogue, table, policies, loss, cost, now, ...(timer === null ? {} : { time: (policy: string, metrics: Float64Array) => chartTime(timer, family.family, policy, metrics) }),
+    }));
+  }, [plan, catalogue, table, policies, loss, cost, slots, timer]);
   const width = size === null ? 0 : Math.max(size.width, panels.length * PANEL_WIDTH), height = size?.height ?? 0;
   const picture = useMemo<TradeoffPicture>(() => ({ palette, panels, active, width, height }), [palette, panels, active, width, height]);
   const draw = useCallback((g: SVGGElement) => drawTradeoff(g, picture), [picture]);
@@ -129,6 +134,7 @@ function Tradeoff({ client, described, capture }: { client: PolicyClient; descri
       <aside className="chart-side" aria-label="Chart settings and values">
         <LossControl />
         <CostControl />
+        {cost === "time" && <TimeNote timer={timer} policies={policies} />}
         {problem !== null ? <p className="danger" role="alert">{problemOf(problem).sentence} {problemOf(problem).next}</p>
           : near !== null ? <PointReadout panel={near.panel} index={near.series.index} point={near.point} table={table} present={false} />
             : present !== undefined && <PointReadout panel={present.panel} index={present.index} point={present.point} table={table} present />}

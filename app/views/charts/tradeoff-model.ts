@@ -1,4 +1,4 @@
-import type { PolicyCatalogue, PolicyDescriptor } from "../../../native/engine.ts";
+import type { PolicyCatalogue, PolicyDescriptor, TimeKind } from "../../../native/engine.ts";
 import { LETTERS } from "../../policies/pane-policy.ts";
 import type { PathState } from "../../policies/paths.ts";
 import type { RowsUsed, SweepOutcome } from "../../policies/protocol.ts";
@@ -6,7 +6,7 @@ import type { MetricTable } from "../../policies/results.ts";
 import { mainParameter } from "../../policies/sweep.ts";
 import { readPolicy } from "../../policies/text.ts";
 import type { PolicyTexts, ViewState } from "../../state/view-state.ts";
-import { costOf, lossOf, read, type Measure } from "./measures.ts";
+import { costOf, lossOf, read, TIME, type Measure } from "./measures.ts";
 import { paretoFront } from "./pareto.ts";
 
 type Family = PolicyDescriptor["family"];
@@ -18,7 +18,12 @@ export interface ChartPoint {
   error: number;
   /** Where another policy lent its place: "as many keys as vertical-slash:..." */
   note: string;
+  /** Where the cost is a time: what kind it is of, and its relative error. */
+  time?: PointTime;
 }
+
+/** A time as the charts need it. */
+export interface PointTime { us: number; kind: TimeKind; error: number }
 
 export interface Series {
   id: string;
@@ -67,6 +72,8 @@ export interface ModelOptions {
   cost: ViewState["chartCost"];
   /** Metrics of rows A to D as they are now. */
   now: readonly { metrics: Float64Array | undefined; fresh: boolean }[];
+  /** What a policy with these metrics takes on the chosen device: the prompt in the prefill family, else a step. Left out while nothing is known of times. */
+  time?(policy: string, metrics: Float64Array): PointTime | null;
 }
 
 /** Letter, policy and the parameter that is swept: "A vertical-slash, s". */
@@ -83,8 +90,13 @@ export function buildPanel(paths: FamilyPaths, options: ModelOptions): Panel {
   const states = [...paths.paths.map(({ state }) => state), paths.oracle, paths.random, paths.guestOracle, paths.guestRandom].filter((state) => state !== undefined);
   const rows = states.find((state) => state.rows !== null)?.rows ?? null;
   const spread = loss.error !== "" && rows !== null && rows.count < rows.of;
-  const point = (outcome: SweepOutcome, note = "", place: SweepOutcome | undefined = outcome): ChartPoint => ({
-    policy: outcome.policy, note, x: read(cost, table, place?.metrics), y: Math.max(0, read(loss, table, outcome.metrics)),
+  const place = ({ policy, metrics }: SweepOutcome): Pick<ChartPoint, "x" | "time"> => {
+    if (cost.metric !== TIME) return { x: read(cost, table, metrics) };
+    const time = metrics === null ? null : options.time?.(policy, metrics) ?? null;
+    return time === null ? { x: Number.NaN } : { x: time.us, time };
+  };
+  const point = (outcome: SweepOutcome, note = "", host: SweepOutcome = outcome): ChartPoint => ({
+    policy: outcome.policy, note, ...place(host), y: Math.max(0, read(loss, table, outcome.metrics)),
     error: spread ? table.value(outcome.metrics ?? undefined, loss.error) : Number.NaN,
   });
   const points = (state: PathState | undefined): ChartPoint[] => byCost((state?.outcomes ?? []).map((outcome) => point(outcome)));
@@ -99,8 +111,8 @@ export function buildPanel(paths: FamilyPaths, options: ModelOptions): Panel {
   };
   // For recall every run carries its own bound: the largest keys of each row, as many as it kept.
   if (options.loss === "recall") {
-    add("oracle", "oracle: top keys a row", byCost(base.map((host) => ({
-      policy: "oracle", note: `as many keys a row as ${host.policy}`, x: read(cost, table, host.metrics), y: Math.max(0, 1 - table.value(host.metrics ?? undefined, "oracle_recall")), error: Number.NaN,
+    add("oracle", "oracle: top keys a row", byCost(base.map((host): ChartPoint => Object.assign(place(host), {
+      policy: "oracle", note: `as many keys a row as ${host.policy}`, y: Math.max(0, 1 - table.value(host.metrics ?? undefined, "oracle_recall")), error: Number.NaN,
     }))));
   } else if (paths.oracle !== undefined) add("oracle", `oracle: ${readPolicy(catalogue, paths.oracle.outcomes[0]?.policy ?? "")?.policy.id ?? ""}${cost.metric === "step_bytes" ? ", its pass over K counted" : ""}`, points(paths.oracle));
   else add("oracle", "oracle: top keys a row", lent(paths.guestOracle));

@@ -15,6 +15,7 @@ import { ParameterControl, type PresetTick } from "./parameter-control.tsx";
 import { PolicyPicker } from "./policy-picker.tsx";
 import { PresetSelect } from "./preset-select.tsx";
 import { ClassBars, ResultsTable } from "./results-table.tsx";
+import { TimeLines } from "./time-lines.tsx";
 import { RowNotes } from "./row-notes.tsx";
 
 interface Props { index: PolicyIndex; text: string; active: boolean; slot: SlotState; described: CatalogueAnswer }
@@ -66,6 +67,7 @@ function Unfolded({ index, read, text, slot, described, onChange }: {
         ))}
       </div>
       <ResultsTable slot={slot} catalogue={described.catalogue} />
+      <TimeLines slot={slot} text={text} />
       {slot.error === null && <RowNotes slot={slot} catalogue={described.catalogue} scaledHint={own !== undefined && own.scaled !== null && own.scaled.text !== text} />}
       <ClassBars slot={slot} catalogue={described.catalogue} />
     </div>

@@ -1,6 +1,8 @@
 import { count } from "../../lib/format.ts";
 import type { CatalogueAnswer } from "../../policies/protocol.ts";
+import { useTimer } from "../../policies/times.tsx";
 import { useStore, useView } from "../../state/store.ts";
+import { DeviceSelect } from "../charts/time-note.tsx";
 import { Segmented } from "../shell/segmented.tsx";
 
 const whole = (value: number, most: number): number | null => (Number.isInteger(value) && value >= 0 && value <= most ? value : null);
@@ -8,6 +10,7 @@ const whole = (value: number, most: number): number | null => (Number.isInteger(
 /** What all rows share: which query rows count, and how the sequence was fed. */
 export function ScheduleControls({ described, totalTokens }: { described: CatalogueAnswer; totalTokens: number }) {
   const store = useStore();
+  const timer = useTimer();
   const rowsMode = useView((view) => view.rowsMode), context = useView((view) => view.context), chunk = useView((view) => view.chunk);
   return (
     <div className="schedule">
@@ -38,6 +41,7 @@ export function ScheduleControls({ described, totalTokens }: { described: Catalo
           }}
         />
       </label>
+      {timer !== null && timer.device !== null && <DeviceSelect timer={timer} />}
     </div>
   );
 }

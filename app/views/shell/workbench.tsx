@@ -2,6 +2,7 @@ import type { Capture } from "../../../data/reader/capture-types.ts";
 import type { CaptureSession } from "../../lib/capture-session.ts";
 import { useOverview } from "../../lib/overview.ts";
 import { PoliciesProvider } from "../../policies/context.tsx";
+import { TimesProvider } from "../../policies/times.tsx";
 import { GridRunner } from "../../policies/use-model-grid.ts";
 import { useAsync } from "../../lib/use-async.ts";
 import { useView } from "../../state/store.ts";
@@ -42,7 +43,7 @@ function Opened({ capture }: { capture: Capture }) {
   if (overview.state === "loading" && page === "home") return <main className="page"><p className="waiting">Reading heads</p></main>;
   if (overview.state !== "loading" && overview.value === null) return <NothingFinished running={capture.manifest.status === "running"} />;
   return (
-    <PoliciesProvider capture={capture}>
+    <PoliciesProvider capture={capture}><TimesProvider capture={capture}>
       <GridRunner />
       <main className="page">
         <ErrorBoundary key={page}>
@@ -55,7 +56,7 @@ function Opened({ capture }: { capture: Capture }) {
         </ErrorBoundary>
         {page !== "kv" && <ErrorBoundary><PolicyPanel capture={capture} /></ErrorBoundary>}
       </main>
-    </PoliciesProvider>
+    </TimesProvider></PoliciesProvider>
   );
 }
 

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { GridState } from "../../../app/policies/model-grid.ts";
 import { MetricTable } from "../../../app/policies/results.ts";
-import { denseBytes, errorFrom, peakBytes, peakTokens, requestCsv, type RequestShape } from "../../../app/views/charts/request-model.ts";
+import { denseBytes, errorFrom, peakBytes, peakTokens, requestCsv, requestTime, type RequestShape } from "../../../app/views/charts/request-model.ts";
 
 const NAMES = ["peak_resident", "resident_tokens", "mean_resident"];
 const table = new MetricTable(NAMES.map((name) => ({ name, unit: "tokens", kind: "exact", better: "low", doc: "" })));
@@ -47,6 +47,17 @@ describe("request", () => {
 
   it("writes each mark with where its bytes come from", () => {
     const csv = requestCsv([{ index: 1, policy: "p:a=1,b=2", family: "retention", peak: { bytes: 5, kind: "modelled", from: "x" }, error: { mean: 0.5, standardError: 0.25, rows: 2 }, fresh: true, emulated: true }], shape);
-    expect(csv.split("\n")[1]).toBe('B,"p:a=1,b=2",retention,1000,20,5,modelled,x,0.5,0.25,2,teacher-forced,emulated');
+    expect(csv.split("\n")[1]).toBe('B,"p:a=1,b=2",retention,1000,20,5,modelled,x,0.5,0.25,2,teacher-forced,emulated,,,,,');
+    const time = { us: 30, kind: "interpolated" as const, error: 0.1, prefillUs: 10, stepUs: 1 };
+    expect(requestCsv([{ index: -1, policy: "dense", family: "", peak: { bytes: 5, kind: "exact", from: "x" }, error: { mean: 0, standardError: Number.NaN, rows: 0 }, time, fresh: true, emulated: false }], shape)).toMatch(/,30,interpolated,0\.1,10,1\n$/);
+  });
+
+  it("takes the prompt, what is built after it, and every step; the least certain part names the kind", () => {
+    const sum = (us: number, kind: "measured" | "interpolated" | "modelled", error: number) => ({ us, kind, error, parts: [] });
+    const times = { prefill: sum(100, "measured", Number.NaN), build: sum(20, "interpolated", 0.1), step: sum(2, "interpolated", 0.2), missing: [], untimed: "" };
+    expect(requestTime(times, 50)).toEqual({ us: 220, kind: "interpolated", error: (20 * 0.1 + 100 * 0.2) / 220, prefillUs: 120, stepUs: 2 });
+    expect(requestTime({ ...times, step: null }, 0)).toMatchObject({ us: 120, kind: "interpolated" });
+    expect(requestTime({ ...times, build: sum(20, "modelled", Number.NaN) }, 50)!.kind).toBe("modelled");
+    for (const lacking of [{ ...times, step: null }, { ...times, prefill: null }, { ...times, missing: ["decode attention"] }]) expect(requestTime(lacking, 50)).toBeNull();
   });
 });

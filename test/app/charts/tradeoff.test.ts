@@ -113,9 +113,23 @@ describe("trade-off", () => {
     drawn.forEach(({ panel, point }, i) => {
       const error = Number.isFinite(point.error) ? String(point.error) : "";
       expect(lines[i + 1]).toContain(`,${panel.cost.column},${point.x},${panel.loss.column},${point.y},${error},`);
-      expect(lines[i + 1]!.endsWith(",teacher-forced")).toBe(true);
+      expect(lines[i + 1]!.endsWith(",teacher-forced,,")).toBe(true);
     });
     expect(list.every(({ present }) => present.length > 0)).toBe(true);
+  });
+
+  it("has times along where they are asked for, and no place for what has none", async () => {
+    const plan = await computed();
+    const time = (policy: string, metrics: Float64Array) => (policy.startsWith("a-shape") ? null : { us: 1000 * (1 + table.value(metrics, "kept_share")), kind: "interpolated" as const, error: 0.05 });
+    const timed = plan.families.map((family) => buildPanel(family, { catalogue, table, policies: view.policies as never, loss: "error", cost: "time", now: [], time }));
+    for (const { cost, series } of timed) {
+      expect([cost.metric, cost.style]).toEqual(["time", "time"]);
+      for (const { points } of series) for (const point of points) expect(point).toMatchObject({ x: point.time!.us, time: { kind: "interpolated", error: 0.05 } });
+    }
+    const own = timed.flatMap(({ series }) => series.filter(({ kind }) => kind === "path"));
+    expect(own.filter(({ label }) => label.includes("a-shape")).flatMap(({ points }) => points)).toEqual([]);
+    expect(own.flatMap(({ points }) => points).length).toBeGreaterThan(5);
+    expect(tradeoffCsv(timed)).toMatch(/_us,\d[\d.]*,.*,teacher-forced,interpolated,0\.05/);
   });
 
   it("stops what is no longer wanted, and keeps what is complete", async () => {
