@@ -465,23 +465,35 @@ def shape_of(text):
 SOURCES = {"sdpa": torch_sdpa, "flex": torch_flex, "flash-attn": flash_attn, "flashinfer": flashinfer, "minference": minference, "numpy": numpy_attention}
 
 
+PRESETS = {
+    "cpu": dict(heads="8/2x128", lengths="1K,2K,4K", policy="a-shape:n_init=100,n_local=800;vertical-slash:v=100,s=750;block-sparse:top_k=16", warmups=3, cell_seconds=2, budget_seconds=0),
+    "gpu": dict(heads="32/8x128", lengths="1K,2K,4K,8K,16K,32K,64K,128K",
+                policy="a-shape:n_init=128,n_local=3968;vertical-slash:v=100,s=750;vertical-slash:v=1000,s=6096;block-sparse:top_k=16;block-sparse:top_k=100", warmups=10, cell_seconds=0.5,
+                budget_seconds=240),
+}
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0], epilog="python -c 'import peers; help(peers)' tells more.")
     parser.add_argument("--out", required=True, help="folder of the bundle")
+    parser.add_argument("--preset", choices=PRESETS, help="what to begin with; other options change it (default: as the device)")
     parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:1")
-    parser.add_argument("--heads", default="8/2x128", help="shapes, as 32/8x128,4/2x32")
-    parser.add_argument("--lengths", default="1K,2K,4K", help="tokens, as 1K,2K,1M")
+    parser.add_argument("--heads", help="shapes, as 32/8x128,4/2x32")
+    parser.add_argument("--lengths", help="tokens, as 1K,2K,1M")
     parser.add_argument("--dtype", choices=["f32", "f16", "bf16"], help="default: f32 on a CPU, bf16 on a GPU")
     parser.add_argument("--sources", default=",".join(SOURCES), help="which of " + ", ".join(SOURCES))
-    parser.add_argument("--policy", default="a-shape:n_init=100,n_local=800;vertical-slash:v=100,s=750;block-sparse:top_k=16", help="separated by ;")
+    parser.add_argument("--policy", help="separated by ;")
     parser.add_argument("--run", type=int, default=16, help="length of the runs that distances come in")
     parser.add_argument("--flex-block", type=int, default=128, help="tokens a side of FlexAttention's blocks")
     parser.add_argument("--threads", type=int, default=0, help="of the CPU; 0: all")
     parser.add_argument("--repeats", type=int, default=30)
-    parser.add_argument("--warmups", type=int, default=3)
-    parser.add_argument("--cell-seconds", type=float, default=2)
-    parser.add_argument("--budget-seconds", type=float, default=0, help="no measurement begins later; 0: no limit")
+    parser.add_argument("--warmups", type=int)
+    parser.add_argument("--cell-seconds", type=float)
+    parser.add_argument("--budget-seconds", type=float, help="no measurement begins later; 0: no limit")
     options = parser.parse_args()
+    for name, value in PRESETS[options.preset or ("gpu" if options.device.startswith("cuda") else "cpu")].items():
+        if getattr(options, name) is None:
+            setattr(options, name, value)
     options.dtype = options.dtype or ("bf16" if options.device.startswith("cuda") else "f32")
     options.modules, options.missing, options.slow = {}, {}, {}
     options.date, options.begin = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"), time.perf_counter()

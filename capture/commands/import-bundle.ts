@@ -4,6 +4,7 @@ import { userError } from "../lib/failure.ts";
 import { printJson, printLine, printRemarks } from "../lib/output.ts";
 import { formatCount } from "../lib/text-format.ts";
 import { readTimingsBundle } from "../timing/bundle.ts";
+import { formatErrors } from "../timing/curve-errors.ts";
 import { formatTimings } from "../timing/report.ts";
 import { existingRows, tableOutput, writeTable } from "../timing/table-output.ts";
 
@@ -27,9 +28,9 @@ export function addImportBundle(program: Command): void {
         ...(lost > 0 ? [`${folder} is cut short: ${formatCount(lost)} rows are not whole and are left out`] : []),
         ...(complete ? [] : [`${folder} is of a run that did not end; its rows so far are imported`]),
       ], flags.json);
-      writeTable(output, engine, [...before, ...rows]);
-      if (flags.json) return printJson({ event: "result", out: output.path, status: complete && lost === 0 ? "complete" : "partial", kind: "measured", rows: rows.length, rowsBefore: before.length, lost, skipped });
-      printLine(`${formatTimings(rows)}\n`);
+      const curves = writeTable(output, engine, [...before, ...rows]);
+      if (flags.json) return printJson({ event: "result", out: output.path, status: complete && lost === 0 ? "complete" : "partial", kind: "measured", rows: rows.length, rowsBefore: before.length, lost, skipped, curves });
+      for (const part of [formatTimings(rows), formatErrors(curves)]) if (part !== "") printLine(`${part}\n`);
       printLine(`${formatCount(rows.length)} measurements, ${before.length > 0 ? `added to ${formatCount(before.length)} in` : "in"} ${output.path}`);
     });
 }

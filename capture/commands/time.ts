@@ -9,6 +9,7 @@ import { EXIT_INTERRUPTED, onInterrupt } from "../run/interrupt.ts";
 import { lockOutput } from "../run/output-lock.ts";
 import { commandProgress } from "../run/progress.ts";
 import { capturedLayers } from "../timing/captured.ts";
+import { formatErrors, withErrors } from "../timing/curve-errors.ts";
 import { ENGINE_OPTIONS, engineOptions } from "../timing/options.ts";
 import { formatSkips, formatTimings } from "../timing/report.ts";
 import { rowsOf } from "../timing/rows.ts";
@@ -74,11 +75,12 @@ async function measure(engine: NodeEngine, captured: CapturedLayer[], output: Ta
     if (output !== undefined && measured.length > 0) writeTable(output, engine, [...before, ...measured]);
   }
   if (measured.length === 0 && outcome === "complete") throw userError("E_TIMING_NOTHING", `nothing was measured: ${skips[0] === undefined ? "the plan asks for nothing" : `${skips[0].op} at ${skips[0].tokens} tokens, ${skips[0].reason}`}; choose other --ops, --lengths or limits.`);
+  const { curves } = withErrors(engine, [...before, ...measured]);
   const status = outcome === "complete" ? "complete" : "partial", seconds = (performance.now() - start) / 1000;
-  if (flags.json) printJson({ event: "result", out: output?.path ?? null, status, kind: "measured", rows: measured.length, rowsBefore: before.length, seconds, skipped: skips });
+  if (flags.json) printJson({ event: "result", out: output?.path ?? null, status, kind: "measured", rows: measured.length, rowsBefore: before.length, seconds, skipped: skips, curves });
   else {
     printRemarks(formatSkips(skips), false);
-    printLine(`${formatTimings(measured)}\n`);
+    for (const part of [formatTimings(measured), formatErrors(curves)]) if (part !== "") printLine(`${part}\n`);
     printLine(`${status === "partial" ? "stopped; " : ""}${formatCount(measured.length)} measurements in ${formatSeconds(seconds)}${output === undefined ? "; nothing written (--out keeps them)" : `, ${before.length > 0 ? `added to ${formatCount(before.length)} in` : "in"} ${output.path}`}`);
   }
   if (status === "partial") process.exitCode = EXIT_INTERRUPTED;

@@ -9,7 +9,7 @@ import { userError } from "../lib/failure.ts";
 import { csvLine } from "../policies/result-tables.ts";
 import { LOCK_FILE } from "../run/output-lock.ts";
 import { NodeStore } from "../store/node-store.ts";
-import { withErrors } from "./curve-errors.ts";
+import { withErrors, type CurveError } from "./curve-errors.ts";
 
 /** Where a timing table goes: one Arrow file, or a folder of timings.arrow and timings.csv. */
 export interface TableOutput { folder: string; file: string; csv: string | undefined; path: string }
@@ -39,10 +39,10 @@ export function existingRows(output: TableOutput, { append, overwrite }: { appen
   return [];
 }
 
-/** Writes the table with every row's leave-one-out error; both files take their place in one step. Nothing is written without a row. */
-export function writeTable(output: TableOutput, engine: NodeEngine, rows: readonly TimingRow[]): void {
-  if (rows.length === 0) return;
-  const complete = withErrors(engine, rows);
+/** Writes the table with every row's leave-one-out error, and returns every curve's; both files take their place in one step. Nothing is written without a row. */
+export function writeTable(output: TableOutput, engine: NodeEngine, rows: readonly TimingRow[]): CurveError[] {
+  if (rows.length === 0) return [];
+  const { rows: complete, curves } = withErrors(engine, rows);
   mkdirSync(output.folder, { recursive: true });
   const store = new NodeStore(output.folder);
   const put = (name: string, bytes: Uint8Array): void => {
@@ -57,4 +57,5 @@ export function writeTable(output: TableOutput, engine: NodeEngine, rows: readon
     const names = TIMING_COLUMNS.map(({ name }) => name);
     put(output.csv, new TextEncoder().encode([csvLine(names), ...complete.map((row) => csvLine(names.map((name) => row[timingField(name)])))].join("")));
   }
+  return curves;
 }
