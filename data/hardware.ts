@@ -78,6 +78,6 @@ export function hardwareOf(device: string): Hardware | null {
 }
 
 /** Peaks in operations and bytes a second for kernels of a dtype; NaN where not known. */
-export function peaksOf({ bandwidthGBs, halfTflops }: Hardware, dtype: "f32" | "f16" | "bf16"): { flops: number; bytesPerSecond: number } {
-  return { flops: dtype === "f32" || halfTflops === null ? Number.NaN : halfTflops.value * 1e12, bytesPerSecond: bandwidthGBs === null ? Number.NaN : bandwidthGBs.value * 1e9 };
+export function peaksOf({ bandwidthGBs, halfTflops }: Hardware, dtype: string): { flops: number; bytesPerSecond: number } {
+  return { flops: (dtype !== "f16" && dtype !== "bf16") || halfTflops === null ? Number.NaN : halfTflops.value * 1e12, bytesPerSecond: bandwidthGBs === null ? Number.NaN : bandwidthGBs.value * 1e9 };
 }

@@ -58,7 +58,7 @@ export const paddedDim = (headDim: number): number => [64, 96, 128].find((size) 
 /**
  * The curve whose times are those of a shape, or the nearest one: head_dim and dtype first, then heads in the same groups,
  * then the number of heads. Null where the device has none of this kernel. Curves with the cache overwritten before each
- * repetition come first, since in a model other layers run in between; then those with most points.
+ * repetition come first, since in a model other layers run in between; then those with most threads, points and the latest date.
  */
 export function chooseCurve(curves: readonly Curve[], wanted: WantedCurve): ChosenCurve | null {
   const fits = curves.filter(({ rows: [row] }) => row !== undefined && row.device === wanted.device && row.source === wanted.source && row.op === wanted.op && row.phase === wanted.phase &&
@@ -73,15 +73,16 @@ export function chooseCurve(curves: readonly Curve[], wanted: WantedCurve): Chos
 const shapeText = ({ heads, kvHeads, headDim, dtype }: HeadShape & { dtype: string }): string =>
   `${heads} head${heads === 1 ? "" : "s"}${kvHeads === heads ? "" : ` (${kvHeads} kv)`} of ${headDim}, ${dtype}`;
 
+const ratio = (a: number, b: number): number => Math.abs(Math.log(a / b));
+
 /** Smaller is nearer, compared from left to right. */
 function rank({ rows }: Curve, wanted: WantedCurve): number[] {
   const own = rows[0] as TimingRow;
-  const ratio = (a: number, b: number): number => Math.abs(Math.log(a / b));
   return [
     own.headDim === wanted.headDim ? 0 : own.headDim === paddedDim(wanted.headDim) ? 1 : 2 + ratio(own.headDim, wanted.headDim),
     own.dtype === wanted.dtype ? 0 : own.dtype !== "f32" && wanted.dtype !== "f32" ? 1 : 2,
     ratio(own.heads / own.kvHeads, wanted.heads / wanted.kvHeads), ratio(own.heads, wanted.heads),
-    own.flushed === 1 ? 0 : 1, -own.threads, -rows.length,
+    own.flushed === 1 ? 0 : 1, -own.threads, -rows.length, -Date.parse(own.date),
   ];
 }
 
