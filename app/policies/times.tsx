@@ -1,64 +1,69 @@
 import { createContext, useContext, useMemo, type ReactNode } from "react";
 import type { Capture } from "../../data/reader/capture-types.ts";
-import type { PolicyDescriptor, TimeKind } from "../../native/engine.ts";
-import { useTimings } from "../timings/context.tsx";
-import type { TimedDevice } from "../timings/devices.ts";
-import { worseKind } from "../timings/predict.ts";
+import type { PolicyCatalogue, PolicyDescriptor } from "../../native/engine.ts";
+import { NativeError } from "../../native/engine.ts";
+import { policyTime, type ModelShape, type PolicyTimes, type TimeRequest, type TimeSource, type TimeSum } from "../../replay/policy-time.ts";
+import { timingCurves } from "../../replay/timing-curves.ts";
 import { useView } from "../state/store.ts";
+import { useTimings } from "../timings/context.tsx";
+import { isMeasured, type TimedDevice } from "../timings/devices.ts";
+import type { TimingEngine } from "../timings/engine.ts";
 import { usePolicies } from "./context.tsx";
-import { timesOf } from "./policy-times.ts";
-
-/** A phase and its time, of the whole model. */
-export interface TimePart { name: string; us: number; kind: TimeKind; /** Relative; NaN where there is none. */ error: number; note: string }
-export interface TimeSum { us: number; kind: TimeKind; error: number; parts: readonly TimePart[] }
-
-/** What a policy takes: over the prompt, building what it needs after it, and for a step. Null: it does nothing then, or has no time. */
-export interface PolicyTimes {
-  prefill: TimeSum | null; build: TimeSum | null; step: TimeSum | null;
-  /** Kernels that the device has no timing of: "lagkv score". */
-  missing: readonly string[];
-  /** What no kernel times. */
-  untimed: string;
-}
 
 /** Answers for the chosen device and the open capture's model. */
 export interface Timer {
   device: TimedDevice | null;
   devices: readonly TimedDevice[];
-  /** Null until tables and engine are there. */
-  of: ((policy: string, metrics: Float64Array) => PolicyTimes) | null;
+  /** Times of the whole model, every head as the one the metrics are of; null for a text that is no policy. Null itself until tables and engine are there. */
+  of: ((policy: string, metrics: Float64Array) => PolicyTimes | null) | null;
 }
 
 const TimerContext = createContext<Timer | null>(null);
 
-/** Null where nothing shows times. */
+/** Null where nothing gives times. */
 export const useTimer = (): Timer | null => useContext(TimerContext);
 
 /** Gives times to everything that shows policies; tables and engine are read when the first of it is on screen. */
 export function TimesProvider({ capture, children }: { capture: Capture; children: ReactNode }) {
   const needed = useView((view) => view.policies.some((text) => text !== "") && (view.policyPanel || view.drawer !== "closed"));
+  const generated = useView((view) => view.generated);
   const { devices, device, engine } = useTimings(needed);
   const { catalogue } = usePolicies();
   const described = catalogue.value?.catalogue ?? null;
   const timer = useMemo<Timer>(() => ({
     device, devices,
-    of: device === null || engine === null || described === null ? null : timesOf({ engine, device, catalogue: described, capture }),
-  }), [devices, device, engine, described, capture]);
+    of: device === null || engine === null || described === null ? null : timesOf(sourceOf(engine, described, device, capture), capture.manifest.model, { prompt: capture.promptTokens, generated }),
+  }), [devices, device, engine, described, capture, generated]);
   return <TimerContext value={timer}>{children}</TimerContext>;
 }
 
-/** Times of one after the other: errors weighted by time, the kind of the least certain. */
-export function addTimes(times: readonly Omit<TimeSum, "parts">[]): Omit<TimeSum, "parts"> {
-  const us = times.reduce((sum, time) => sum + time.us, 0);
-  const known = times.filter(({ error }) => Number.isFinite(error));
-  return {
-    us, kind: times.map(({ kind }) => kind).reduce(worseKind),
-    error: known.length === 0 ? Number.NaN : known.reduce((sum, time) => sum + time.error * time.us, 0) / us,
+function sourceOf(engine: TimingEngine, catalogue: PolicyCatalogue, { name, driver, sources, rows, hardware, ...device }: TimedDevice, capture: Capture): TimeSource {
+  return { engine, catalogue, curves: timingCurves(rows), device: name, ...(isMeasured({ rows, ...device }) ? { driver } : {}), source: sources[0] ?? "", dtype: capture.manifest.settings.vectors ?? "f32", hardware };
+}
+
+function timesOf(source: TimeSource, model: ModelShape, request: TimeRequest): NonNullable<Timer["of"]> {
+  // A slider asks for the same answer in the panel and in both charts.
+  const known = new WeakMap<Float64Array, Map<string, PolicyTimes | null>>();
+  return (policy, metrics) => {
+    const answers = known.get(metrics) ?? new Map<string, PolicyTimes | null>();
+    known.set(metrics, answers);
+    if (!answers.has(policy)) answers.set(policy, tryTime(source, policy, model, metrics, request));
+    return answers.get(policy) ?? null;
   };
 }
 
-/** What a chart of a family has along: the prompt where the family acts on it, else a step. */
-export function chartTime({ of }: Timer, family: PolicyDescriptor["family"], policy: string, metrics: Float64Array): Omit<TimeSum, "parts"> | null {
-  const times = of?.(policy, metrics);
-  return times === undefined || times.missing.length > 0 ? null : family === "prefill" ? times.prefill : times.step;
+function tryTime(source: TimeSource, policy: string, { layers, heads, kvHeads, headDim }: ModelShape, metrics: Float64Array, request: TimeRequest): PolicyTimes | null {
+  try {
+    return policyTime(source, policy, { layers, heads, kvHeads, headDim }, [metrics], request);
+  } catch (error) {
+    // A link's text that the engine refuses is told of where its results would be.
+    if (error instanceof NativeError) return null;
+    throw error;
+  }
+}
+
+/** What a chart of a family has along: the prompt where the family acts on it, else a step. Null where a kernel of it has no time. */
+export function chartTime({ of }: Timer, family: PolicyDescriptor["family"], policy: string, metrics: Float64Array): TimeSum | null {
+  const times = of?.(policy, metrics) ?? null, sum = family === "prefill" ? times?.prefill : times?.step;
+  return sum?.complete === true ? sum : null;
 }

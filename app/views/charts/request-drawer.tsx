@@ -1,5 +1,6 @@
 import { useCallback, useEffect, useMemo, useRef } from "react";
 import type { Capture } from "../../../data/reader/capture-types.ts";
+import type { PolicyTimes } from "../../../replay/policy-time.ts";
 import { usePane } from "../../figure/pane.ts";
 import { count } from "../../lib/format.ts";
 import { problemOf } from "../../lib/problem.ts";
@@ -44,7 +45,7 @@ function Request({ client, described, capture }: { client: PolicyClient; describ
   const active = useView((view) => view.activePolicy), generated = useView((view) => view.generated), layer = useView((view) => view.layer), head = useView((view) => view.head);
   const context = useView((view) => view.context) ?? described.defaultContext;
   const cost = useView((view) => view.requestCost), timer = useTimer();
-  const policies = useView((view) => view.policies);
+  const policies = useView((view) => view.policies), slots = useSlots();
   const { model, settings } = capture.manifest;
   const shape = useMemo<RequestShape>(() => ({
     layers: model.layers, heads: model.heads, kvHeads: model.kvHeads, headDim: model.headDim, bytesPerElement: settings.vectors === "f32" ? 4 : 2,
@@ -104,11 +105,13 @@ function Request({ client, described, capture }: { client: PolicyClient; describ
         {waiting !== "" && <p className="caption">{waiting}</p>}
         {problem !== null && problem !== undefined && <p className="danger" role="alert">{problemOf(problem).sentence} {problemOf(problem).next}</p>}
         <p className="caption">Error: this head, evaluated rows from token {count(context)} on (n), teacher-forced. Prefill policies leave decode rows alone.</p>
-        {cost === "time" && <TimeNote timer={timer} policies={["dense", ...policies]} />}
+        {cost === "time" && <TimeNote timer={timer} policies={policies} metrics={slots.map(({ answer }) => answer?.metrics)} />}
       </aside>
     </div>
   );
 }
+
+const timeOf = (times: PolicyTimes | null, generated: number): { time: RequestTime | null } => ({ time: times === null ? null : requestTime(times, generated) });
 
 function TimeCells({ time }: { time: RequestTime | null | undefined }) {
   if (time == null) return <><td>–</td><td className="kind">{time === null ? "no timing" : ""}</td></>;
@@ -131,7 +134,7 @@ function useRequestPoints(client: PolicyClient, { catalogue }: CatalogueAnswer, 
   const a = useRowFate(client, 0), b = useRowFate(client, 1), c = useRowFate(client, 2), d = useRowFate(client, 3);
   return useMemo(() => {
     const fates = [a, b, c, d];
-    const timed = (policy: string, metrics: Float64Array | undefined): { time?: RequestTime | null } => (timer?.of == null || metrics === undefined ? {} : { time: requestTime(timer.of(policy, metrics), shape.generated) });
+    const timed = (policy: string, metrics: Float64Array | undefined): { time?: RequestTime | null } => (timer?.of == null || metrics === undefined ? {} : timeOf(timer.of(policy, metrics), shape.generated));
     const waiting: string[] = [];
     const dense: RequestPoint = {
       index: -1, policy: "dense", family: "", peak: { bytes: denseBytes(shape), kind: "exact", from: "K and V of every token" }, error: { mean: 0, standardError: Number.NaN, rows: 0 }, fresh: true, emulated: false,

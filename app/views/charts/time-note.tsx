@@ -3,12 +3,11 @@ import { useStore } from "../../state/store.ts";
 import { isMeasured } from "../../timings/devices.ts";
 
 /** Whose times are shown, and of what there are none. */
-export function TimeNote({ timer, policies }: { timer: Timer | null; policies: readonly string[] }) {
+export function TimeNote({ timer, policies, metrics }: { timer: Timer | null; policies: readonly string[]; metrics: readonly (Float64Array | undefined)[] }) {
   if (timer === null) return null;
   const { device, of } = timer;
   if (device === null) return <p className="caption" data-testid="time-note">No table of timings is here: open one on the Timings page (4).</p>;
-  const none = new Float64Array();
-  const missing = of === null ? [] : [...new Set(policies.filter((text) => text !== "").flatMap((text) => of(text, none).missing))];
+  const missing = of === null ? [] : [...new Set(policies.flatMap((text, i) => (text === "" || metrics[i] === undefined ? [] : of(text, metrics[i])?.missing ?? [])))];
   return (
     <>
       <DeviceSelect timer={timer} />

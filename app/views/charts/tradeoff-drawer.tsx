@@ -134,7 +134,7 @@ function Tradeoff({ client, described, capture }: { client: PolicyClient; descri
       <aside className="chart-side" aria-label="Chart settings and values">
         <LossControl />
         <CostControl />
-        {cost === "time" && <TimeNote timer={timer} policies={policies} />}
+        {cost === "time" && <TimeNote timer={timer} policies={policies} metrics={slots.map(({ answer }) => answer?.metrics)} />}
         {problem !== null ? <p className="danger" role="alert">{problemOf(problem).sentence} {problemOf(problem).next}</p>
           : near !== null ? <PointReadout panel={near.panel} index={near.series.index} point={near.point} table={table} present={false} />
             : present !== undefined && <PointReadout panel={present.panel} index={present.index} point={present.point} table={table} present />}

@@ -1,6 +1,7 @@
 import { useState } from "react";
 import type { TimeKind } from "../../../native/engine.ts";
-import { useTimer, type TimeSum } from "../../policies/times.tsx";
+import type { TimeSum } from "../../../replay/policy-time.ts";
+import { useTimer } from "../../policies/times.tsx";
 import type { SlotState } from "../../policies/slot.ts";
 import { errorText, timeText } from "../../timings/text.ts";
 
@@ -16,7 +17,9 @@ export function TimeLines({ slot, text }: { slot: SlotState; text: string }) {
   const timer = useTimer();
   const { answer, fresh } = slot;
   if (timer?.of == null || timer.device === null || answer === null) return null;
-  const { prefill, build, step, missing, untimed } = timer.of(text, answer.metrics);
+  const times = timer.of(text, answer.metrics);
+  if (times === null) return null;
+  const { prefill, build, step, missing, untimed } = times;
   return (
     <>
       <table className="results time-lines" data-testid="times" data-stale={!fresh}><tbody>
@@ -42,7 +45,7 @@ function Line({ label, sum, stale }: { label: string; sum: TimeSum; stale: boole
       <tr data-stale={stale} data-time={label}>
         <th scope="row">{many ? <button type="button" className="plain unfold" aria-expanded={open} onClick={() => setOpen(!open)}>{label} <span aria-hidden="true">{open ? "▾" : "▸"}</span></button> : label}</th>
         <td className="value num">{timeText(sum.us)}</td>
-        <td className="beside num" title={notes}>{errorText(sum.error)}{notes === "" ? "" : ` ${notes}`}</td>
+        <td className="beside num" title={notes}>{sum.complete ? errorText(sum.error) : "in part"}{notes === "" ? "" : ` ${notes}`}</td>
         <td className="kind" title={KIND_DOC[sum.kind]}>{SHORT[sum.kind]}</td>
       </tr>
       {open && sum.parts.map(({ name, us, kind, error, note }) => (

@@ -1,7 +1,7 @@
 import { useActionContext } from "../../actions/context.ts";
 import { count } from "../../lib/format.ts";
 import { problemOf } from "../../lib/problem.ts";
-import { useStore } from "../../state/store.ts";
+import { useStore, useView } from "../../state/store.ts";
 import { isMeasured, type TimedDevice } from "../../timings/devices.ts";
 import { errorsOf, turnSeries, type Series } from "../../timings/series.ts";
 import type { Crossing } from "../../timings/predict.ts";
@@ -28,7 +28,7 @@ function DevicePicker({ page: { timings, device } }: { page: TimingPage }) {
   const context = useActionContext();
   const measured = timings.devices.filter(isMeasured), sheets = timings.devices.filter((item) => !isMeasured(item));
   const option = ({ id, name, driver }: TimedDevice) => <option key={id} value={id}>{measured.some((other) => other.name === name && other.id !== id) ? `${name}, ${driver}` : name}</option>;
-  const { error } = timings.tables;
+  const { error } = timings.tables, wanted = useView((view) => view.device);
   return (
     <section className="timing-device" aria-label="Device">
       <label className="field"><span>Device</span>
@@ -44,6 +44,7 @@ function DevicePicker({ page: { timings, device } }: { page: TimingPage }) {
           <div><dt>source</dt><dd title={device.sources.join("\n")}>{device.sources.join(", ")}</dd></div>
         </dl>
       ) : <p className="caption">Nothing was measured on this device: the dotted line is the time below which its peaks let no kernel fall ({device.hardware?.bandwidthGBs?.source ?? device.hardware?.halfTflops?.source}).</p>}
+      {wanted !== "" && wanted !== device.id && timings.tables.state === "ready" && <p className="caption" data-testid="device-missing">The link asks for {wanted}, which is in none of the tables here; open its table.</p>}
       {!timings.devices.some((item) => item.gpu && isMeasured(item)) && <p className="caption" data-testid="no-gpu">{GPU_NOTE}</p>}
       {error !== null && <p className="danger" role="alert" data-testid="timings-problem">{problemOf(error).sentence} {problemOf(error).next} <code>{problemOf(error).code}</code></p>}
       <p><button type="button" onClick={context.pickTimings}>Open timings…</button></p>

@@ -15,6 +15,7 @@ export function fakeTiming(): TimingEngine {
       return { us: x * (low.us / low.x + share * (high.us / high.x - low.us / low.x)), kind: "interpolated", error: 0.05, below: above - 1, above };
     },
     kernelWork: ({ tokens, heads }) => ({ work: tokens * heads, columnWork: 0, unit: "pairs", flops: tokens * tokens * heads, bytes: tokens * heads }),
+    parsePolicy: (text) => ({ id: text.split(":")[0] ?? "", values: [], text }),
     roofline: ({ flops, bytes }, peakFlops, bytesPerSecond) => 1e6 * Math.max(flops / peakFlops, bytes / bytesPerSecond),
   };
 }
