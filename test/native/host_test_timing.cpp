@@ -366,3 +366,24 @@ TEST("a bundle: whole rows after every write, texts by code, a folder in use is 
   CHECK(!again.ok() && again.error().code == "E_BUNDLE_EXISTS");
   std::filesystem::remove_all(folder);
 }
+
+TEST("a tiny run on the CPU's own kernels, two lengths, every operation") {
+  const TimingPlan plan = plan_of({{"preset", "quick"}, {"heads", "4/2x20"}, {"lengths", "65,330"}, {"threads", "2"}, {"flush", "off"}});
+  const auto device = open_timing_device(plan);
+  CHECK(device.ok());
+  Recorder recorder;
+  CHECK(run_timings(*device.value(), plan, recorder, Cancellation()).ok());
+  CHECK_EQUAL(recorder.skips.size(), 1);
+  for (const TimingSkip& skip : recorder.skips) CHECK(skip.op == "lagkv" && skip.tokens == 65);
+  std::set<std::string> ops;
+  for (const TimingRow& row : recorder.rows) {
+    ops.insert(row.op);
+    CHECK(row.min_us > 0 && row.min_us <= row.p10_us && row.p10_us <= row.median_us && row.median_us <= row.p90_us);
+    CHECK_EQUAL(row.threads, 2);
+    CHECK_EQUAL(row.flushed, 0);
+  }
+  CHECK_EQUAL(ops.size(), timing_ops().size());
+  // The budget keeps 60 of 330 distances: fewer blocks than dense, more than the diagonal.
+  for (const TimingRow& row : recorder.of("vertical-slash", "attention"))
+    if (row.tokens == 330) CHECK(row.work > 4 * 6 && row.work + row.column_work <= 4 * 21 + 4 * 6);
+}

@@ -119,6 +119,16 @@ void Bench::skip(const TimingRow& row, const std::string& reason) {
   sink_.skipped({row.op, row.phase, row.policy, row.indices, row.batching, row.tokens, row.heads, row.kv_heads, row.head_dim, reason});
 }
 
+Status Bench::wake(const std::function<Outcome()>& op) {
+  constexpr double enough = 0.3;  // seconds: governors of processors and GPUs look some times in a tenth of one
+  for (const double begin = seconds(); seconds() - begin < enough;) {
+    if (cancellation_.requested()) return cancelled();
+    // What the device refuses is said where it is measured.
+    if (op() != nullptr || device_.synchronize() != nullptr) break;
+  }
+  return success();
+}
+
 Status Bench::measure(TimingRow row, const KernelShape& shape, const std::function<Outcome()>& op) {
   if (cancellation_.requested()) return cancelled();
   if (out_of_time()) return skip(row, "the budget of " + rounded(plan_.budget_seconds, "s") + " is used up"), success();

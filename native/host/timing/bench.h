@@ -89,6 +89,8 @@ class Bench {
   /// Measures `op`, which queues on the device and waits for nothing, and hands the row on. `work` fills in the row's work, bytes
   /// and flops. Fails only where the run cannot go on: cancelled, a sink that stops, a device that no longer answers.
   Status measure(TimingRow row, const KernelShape& work, const std::function<Outcome()>& op);
+  /// Keeps the device busy for a moment, so that the first measurements do not run at the clock of an idle one.
+  Status wake(const std::function<Outcome()>& op);
   /// Says why a measurement is not made.
   void skip(const TimingRow& row, const std::string& reason);
   /// Seconds of the budget are used up.

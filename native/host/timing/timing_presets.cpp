@@ -23,7 +23,7 @@ TimingPlan gpu_plan() {
   plan.shares = {0.01, 0.02, 0.05, 0.1, 0.25, 0.5};
   plan.copies = {4ull << 10, 64ull << 10, 1ull << 20, 16ull << 20, 256ull << 20, 1ull << 30};
   plan.warmups = 10;
-  plan.cell_seconds = 0.5;
+  plan.cell_seconds = 1;
   plan.budget_seconds = 570;
   return plan;
 }
@@ -33,8 +33,8 @@ TimingPlan cpu_plan() {
   plan.device = "cpu";
   plan.dtype = DType::f32;
   plan.shapes = {{4, 2, 32}, {8, 2, 64}, {8, 2, 128}};
-  plan.lengths.clear();
-  for (std::uint32_t tokens = 1024; tokens <= 1u << 16; tokens *= 2) plan.lengths.push_back(tokens);
+  // Halfway points, too: at few blocks a core what a length costs beside its work is as large as the work.
+  plan.lengths = {256, 512, 1024, 1536, 2048, 3072, 4096, 6144, 8192, 12288, 16384, 24576, 32768, 65536};
   plan.edges = {1024, 4096};
   plan.policies = {"a-shape:preset=search-100-800", "a-shape:preset=default@N", "vertical-slash:preset=search-100-750", "vertical-slash:preset=default@N",
                    "block-sparse:top_k=16", "block-sparse:preset=default@N"};
