@@ -1,3 +1,4 @@
+import { resolve } from "node:path";
 import type { Command } from "commander";
 import type { TimingRow } from "../../data/format/timings.ts";
 import type { CapturedLayer, NodeEngine, TimingSkip } from "../../native/engine.ts";
@@ -8,14 +9,14 @@ import { formatCount, formatSeconds } from "../lib/text-format.ts";
 import { EXIT_INTERRUPTED, onInterrupt } from "../run/interrupt.ts";
 import { lockOutput } from "../run/output-lock.ts";
 import { commandProgress } from "../run/progress.ts";
-import { capturedLayers } from "../timing/captured.ts";
+import { capturedLayers, exportLayers } from "../timing/captured.ts";
 import { formatErrors, withErrors } from "../timing/curve-errors.ts";
 import { ENGINE_OPTIONS, engineOptions } from "../timing/options.ts";
 import { formatSkips, formatTimings } from "../timing/report.ts";
 import { rowsOf } from "../timing/rows.ts";
 import { existingRows, tableOutput, writeTable, type TableOutput } from "../timing/table-output.ts";
 
-interface TimeFlags extends Record<string, unknown> { capture?: string; layers?: string; synthetic: boolean; out?: string; append: boolean; overwrite: boolean; json: boolean }
+interface TimeFlags extends Record<string, unknown> { capture?: string; layers?: string; synthetic: boolean; export?: string; out?: string; append: boolean; overwrite: boolean; json: boolean }
 
 /** Writing a table takes some milliseconds; what was measured in the meantime waits for so long at most. */
 const WRITE_INTERVAL_MS = 1000;
@@ -27,6 +28,7 @@ export function addTime(program: Command): void {
     .option("--capture <folder>", "choose indices from the queries and keys of this capture, at its own length and shape (level full); nothing else is measured unless --synthetic")
     .option("--layers <list>", "layers of --capture: 0,2,4-6 (default: all)")
     .option("--synthetic", "with --capture: measure random vectors and synthetic indices as well", false)
+    .option("--export <folder>", "with --capture: write its vectors as files for attnscope-time --captured, and measure nothing")
     .option("--out <path>", "where the table goes: a file that ends in .arrow, or a folder for timings.arrow and timings.csv (default: nothing is written)")
     .option("--append", "add to the table that is there", false)
     .option("--overwrite", "replace the table that is there", false)
@@ -34,11 +36,15 @@ export function addTime(program: Command): void {
     .action(async (flags: TimeFlags) => {
       if (flags.append && flags.overwrite) throw userError("E_OPTION", "--append and --overwrite contradict each other; leave one out.");
       if (flags.append && flags.out === undefined) throw userError("E_OPTION", "--append adds to a table; name it with --out.");
-      if (flags.capture === undefined && (flags.layers !== undefined || flags.synthetic)) throw userError("E_OPTION", "--layers and --synthetic go with --capture; name the capture.");
+      if (flags.capture === undefined && (flags.layers !== undefined || flags.synthetic || flags.export !== undefined)) throw userError("E_OPTION", "--layers, --synthetic and --export go with --capture; name the capture.");
       const output = flags.out === undefined ? undefined : tableOutput(flags.out);
       const before = output === undefined ? [] : existingRows(output, flags);
       const engine = await requireEngine();
       const captured = flags.capture === undefined ? [] : await capturedLayers(flags.capture, flags.layers, engine);
+      if (flags.export !== undefined) {
+        exportLayers(resolve(flags.export), captured);
+        return printLine(`${formatCount(captured.length)} layers in ${flags.export}, for attnscope-time --captured`);
+      }
       const unlock = output?.csv === undefined ? undefined : lockOutput(output.folder);
       try {
         await measure(engine, captured, output, before, flags);

@@ -1,7 +1,9 @@
+import { existsSync, readdirSync } from "node:fs";
 import type { CapturedLayer, NodeEngine } from "../../native/engine.ts";
 import type { Capture } from "../../data/reader/capture-types.ts";
 import { userError } from "../lib/failure.ts";
 import { openReplayed, parseLayers } from "../policies/open-captures.ts";
+import { NodeStore } from "../store/node-store.ts";
 
 const READ_TOKENS = 4096;
 
@@ -27,6 +29,20 @@ export async function capturedLayers(path: string, layers: string | undefined, e
   } finally {
     await opened.close();
   }
+}
+
+/** Layers as files that attnscope-time reads with --captured (native/host/timing/captured_files.h): layers.txt, and vectors of each. */
+export function exportLayers(folder: string, layers: readonly CapturedLayer[]): void {
+  if (existsSync(folder) && readdirSync(folder).length > 0) throw userError("E_RESULTS_OUTPUT", `${folder} already holds files, and nothing in it is touched; choose another folder with --export.`);
+  const store = new NodeStore(folder);
+  const lines = layers.map(({ name, heads, kvHeads, headDim, tokens, q, k, v }, i) => {
+    const file = `${String(i).padStart(3, "0")}.f32`, vectors = store.create(file);
+    for (const part of [q, k, v]) vectors.append(new Uint8Array(part.buffer, part.byteOffset, part.byteLength));
+    vectors.flush();
+    vectors.close();
+    return `${file} ${heads} ${kvHeads} ${headDim} ${tokens} ${name.replaceAll("\n", " ")}\n`;
+  });
+  store.writeText("layers.txt", lines.join(""));
 }
 
 /** [heads][prompt tokens][head_dim] */

@@ -108,6 +108,14 @@ test("captured indices: the demo's own queries and keys choose, at its length an
   expect(rows.at(-1)).toMatchObject({ work: 4 * (1 + 2 + 3 + 13 * 4), columnWork: 0 });
 });
 
+test("captured vectors as files for a machine without Node", async () => {
+  const folder = await newOut();
+  expect((await runCli("time", "--capture", "data/samples/demo", "--layers", "0,3", "--export", folder)).status).toBe(0);
+  expect(await readFile(join(folder, "layers.txt"), "utf8")).toBe("000.f32 4 2 32 992 data/samples/demo, layer 0\n001.f32 4 2 32 992 data/samples/demo, layer 3\n");
+  expect((await readFile(join(folder, "001.f32"))).length).toBe(4 * (4 + 2 + 2) * 992 * 32);
+  expect((await runCli("time", "--capture", "data/samples/demo", "--export", folder)).stderr).toContain("E_RESULTS_OUTPUT");
+});
+
 describe("a run that is stopped", () => {
   const stop = async (signal: "SIGKILL" | "SIGINT"): Promise<{ rows: TimingRow[]; status: number | null }> => {
     const file = join(await temporaryFolder(), "stopped.arrow");

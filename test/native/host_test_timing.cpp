@@ -11,6 +11,7 @@
 #include "core/policy/plan_builder.h"
 #include "core/policy/synthetic_indices.h"
 #include "host/timing/bundle.h"
+#include "host/timing/captured_files.h"
 #include "host/timing/run_timings.h"
 #include "host/timing/statistics.h"
 #include "host/timing/timing_options.h"
@@ -334,6 +335,33 @@ TEST("captured vectors give the indices, and nothing else is measured on them") 
   }
   plan.captured[0].q.pop_back();
   CHECK(!validate(plan).ok());
+}
+
+TEST("captured vectors from files: values in their places, and what does not fit is refused") {
+  const auto folder = std::filesystem::temp_directory_path() / ("attnscope-captured-" + std::to_string(std::hash<std::string>()(__TIME__)));
+  std::filesystem::create_directories(folder);
+  const auto write = [&](const char* name, const std::string& bytes) { std::ofstream(folder / name, std::ios::binary) << bytes; };
+  std::vector<float> values(3 * (4 + 2 * 2) * 5);
+  for (std::size_t i = 0; i < values.size(); ++i) values[i] = static_cast<float>(i);
+  write("a.f32", std::string(reinterpret_cast<const char*>(values.data()), 4 * values.size()));
+  write("layers.txt", "a.f32 4 2 5 3 demo, layer 1\n");
+  const auto layers = read_captured_files(folder.string());
+  CHECK(layers.ok() && layers.value().size() == 1);
+  for (const CapturedLayer& layer : layers.value()) {
+    CHECK(layer.name == "demo, layer 1" && layer.tokens == 3 && layer.q.size() == 60 && layer.v.size() == 30);
+    CHECK_EQUAL(layer.k[0], 60);
+    CHECK_EQUAL(layer.v[29], 119);
+  }
+  const auto code = [&] {
+    const auto refused = read_captured_files(folder.string());
+    return refused.ok() ? "" : refused.error().code;
+  };
+  for (const char* line : {"a.f32 4 2 5 4 longer\n", "b.f32 4 2 5 3 missing\n", "../a.f32 4 2 5 3 elsewhere\n", "a.f32 4 2\n", "\n"}) {
+    write("layers.txt", line);
+    CHECK(code() == "E_TIMING_CAPTURED");
+  }
+  std::filesystem::remove_all(folder);
+  CHECK(code() == "E_TIMING_CAPTURED");
 }
 
 TEST("a bundle: whole rows after every write, texts by code, a folder in use is left alone") {

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "host/timing/bundle.h"
+#include "host/timing/captured_files.h"
 #include "host/timing/run_timings.h"
 #include "host/timing/timing_options.h"
 
@@ -31,7 +32,8 @@ int report(const Error& error) {
 
 void print_help() {
   std::printf("Times the kernels of a device and writes a bundle for attnscope import-bundle.\n\n  attnscope-time --out FOLDER [options]\n\n");
-  for (const TimingOption& option : timing_options()) std::printf("  --%s %s\n      %s\n", option.name, option.argument, option.doc);
+  for (const TimingOption& option : timing_options())
+    std::printf("  --%s %s\n      %s\n", option.name, option.argument, option.doc);
 }
 
 class Output final : public TimingSink {
@@ -84,16 +86,24 @@ int run(const TimingPlan& plan, const std::string& out) {
 
 int main(int count, char** arguments) {
   std::vector<std::pair<std::string, std::string>> options;
-  std::string out;
+  std::string out, captured;
   for (int i = 1; i < count; ++i) {
     const std::string name = arguments[i];
     if (name == "--help") return print_help(), 0;
     if (!name.starts_with("--") || i + 1 == count) return report({"E_TIMING_OPTION", name + " is no option with a value; --help lists them."});
     const std::string value = arguments[++i];
     if (name == "--out") out = value;
+    else if (name == "--captured") captured = value;
     else options.emplace_back(name.substr(2), value);
   }
   if (out.empty()) return report({"E_TIMING_OPTION", "no folder to write to; name one with --out."});
-  const auto plan = attnscope::read_timing_plan(options);
-  return plan ? run(plan.value(), out) : report(plan.error());
+  auto plan = attnscope::read_timing_plan(options);
+  if (!plan) return report(plan.error());
+  if (!captured.empty()) {
+    auto layers = attnscope::read_captured_files(captured);
+    if (!layers) return report(layers.error());
+    plan.value().captured = layers.take();
+    plan.value().synthetic = false;
+  }
+  return run(plan.value(), out);
 }
