@@ -10,9 +10,9 @@ function codesInSource(): Map<string, string> {
   const found = new Map<string, string>();
   for (const folder of FOLDERS) {
     for (const entry of readdirSync(path.join(root, folder), { recursive: true, withFileTypes: true })) {
-      if (!entry.isFile() || !/\.(ts|tsx|mjs|cpp|h)$/.test(entry.name)) continue;
+      if (!entry.isFile() || !/\.(ts|tsx|mjs|cpp|h|cu)$/.test(entry.name)) continue;
       const file = path.join(entry.parentPath, entry.name);
-      for (const [, code] of readFileSync(file, "utf8").matchAll(/["'`](E_[A-Z][A-Z0-9_]*[A-Z0-9])(?=["'`:])/g)) found.set(code ?? "", path.relative(root, file));
+      for (const [, code] of readFileSync(file, "utf8").matchAll(/["'`](E_[A-Z][A-Z0-9_]*[A-Z0-9])(?=["'`: ])/g)) found.set(code ?? "", path.relative(root, file));
     }
   }
   return found;
