@@ -1,4 +1,5 @@
 import { createContext, useContext, useMemo, type ReactNode } from "react";
+import type { TimingRow } from "../../data/format/timings.ts";
 import type { Capture } from "../../data/reader/capture-types.ts";
 import type { PolicyCatalogue, PolicyDescriptor } from "../../native/engine.ts";
 import { NativeError } from "../../native/engine.ts";
@@ -6,7 +7,7 @@ import { policyTime, type ModelShape, type PolicyTimes, type TimeRequest, type T
 import { timingCurves } from "../../replay/timing-curves.ts";
 import { useView } from "../state/store.ts";
 import { useTimings } from "../timings/context.tsx";
-import { isMeasured, type TimedDevice } from "../timings/devices.ts";
+import { isOwn, type TimedDevice } from "../timings/devices.ts";
 import type { TimingEngine } from "../timings/engine.ts";
 import { usePolicies } from "./context.tsx";
 
@@ -14,6 +15,8 @@ import { usePolicies } from "./context.tsx";
 export interface Timer {
   device: TimedDevice | null;
   devices: readonly TimedDevice[];
+  /** Type the kernels ran in: the capture's, or where the device has none in it, the device's own. */
+  dtype: TimeSource["dtype"];
   /** Times of the whole model, every head as the one the metrics are of; null for a text that is no policy. Null itself until tables and engine are there. */
   of: ((policy: string, metrics: Float64Array) => PolicyTimes | null) | null;
 }
@@ -30,15 +33,24 @@ export function TimesProvider({ capture, children }: { capture: Capture; childre
   const { devices, device, engine } = useTimings(needed);
   const { catalogue } = usePolicies();
   const described = catalogue.value?.catalogue ?? null;
-  const timer = useMemo<Timer>(() => ({
-    device, devices,
-    of: device === null || engine === null || described === null ? null : timesOf(sourceOf(engine, described, device, capture), capture.manifest.model, { prompt: capture.promptTokens, generated }),
-  }), [devices, device, engine, described, capture, generated]);
+  const timer = useMemo<Timer>(() => {
+    const dtype = dtypeOf(device, capture.manifest.settings.vectors ?? "f32");
+    return {
+      device, devices, dtype,
+      of: device === null || engine === null || described === null ? null : timesOf(sourceOf(engine, described, device, dtype), capture.manifest.model, { prompt: capture.promptTokens, generated }),
+    };
+  }, [devices, device, engine, described, capture, generated]);
   return <TimerContext value={timer}>{children}</TimerContext>;
 }
 
-function sourceOf(engine: TimingEngine, catalogue: PolicyCatalogue, { name, driver, sources, rows, hardware, ...device }: TimedDevice, capture: Capture): TimeSource {
-  return { engine, catalogue, curves: timingCurves(rows), device: name, ...(isMeasured({ rows, ...device }) ? { driver } : {}), source: sources[0] ?? "", dtype: capture.manifest.settings.vectors ?? "f32", hardware };
+/** A processor measures f32 alone, whatever type a capture was stored in. */
+function dtypeOf(device: TimedDevice | null, wanted: TimeSource["dtype"]): TimeSource["dtype"] {
+  const own = device?.rows.filter(({ source }) => isOwn(source)) ?? [];
+  return own.length === 0 || own.some(({ dtype }) => dtype === wanted) ? wanted : (own[0] as TimingRow).dtype;
+}
+
+function sourceOf(engine: TimingEngine, catalogue: PolicyCatalogue, { name, driver, sources, rows, hardware }: TimedDevice, dtype: TimeSource["dtype"]): TimeSource {
+  return { engine, catalogue, curves: timingCurves(rows), device: name, ...(rows.length > 0 ? { driver } : {}), source: sources.find(isOwn) ?? sources[0] ?? "", dtype, hardware };
 }
 
 function timesOf(source: TimeSource, model: ModelShape, request: TimeRequest): NonNullable<Timer["of"]> {

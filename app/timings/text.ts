@@ -1,9 +1,10 @@
+import type { TimeKind } from "../../native/engine.ts";
 import { count } from "../lib/format.ts";
 
-/** Microseconds in the unit that keeps three digits: "12.3 µs", "4.56 ms", "7.89 s". */
+/** Microseconds in the unit that keeps three digits: "850 ns", "12.3 µs", "4.56 ms", "7.89 s". */
 export function timeText(us: number): string {
   if (!Number.isFinite(us)) return "–";
-  const [value, unit] = us < 999.5 ? [us, "µs"] : us < 999_500 ? [us / 1e3, "ms"] : [us / 1e6, "s"];
+  const [value, unit] = us < 0.9995 ? [us * 1e3, "ns"] : us < 999.5 ? [us, "µs"] : us < 999_500 ? [us / 1e3, "ms"] : [us / 1e6, "s"];
   return `${value >= 1000 ? count(Math.round(value)) : value.toPrecision(3)} ${unit}`;
 }
 
@@ -16,8 +17,15 @@ export function lengthTick(tokens: number): string {
   return tokens >= 1024 && tokens % 1024 === 0 ? `${tokens / 1024}K` : count(Math.round(tokens));
 }
 
-/** "±3 %", "±0.4 %"; "" where it is not known. */
-export const errorText = (error: number): string => (Number.isFinite(error) ? `±${percent(error)}` : "");
+/** "±3 %", "±0.4 %", "±12×"; "" where it is not known. */
+export const errorText = (error: number): string => (Number.isFinite(error) ? `±${error < 9.995 ? percent(error) : `${count(Math.round(error))}×`}` : "");
+
+/** Room for eight letters; a title has the word and what it means. */
+export const KIND_SHORT: Readonly<Record<TimeKind, string>> = { measured: "measured", interpolated: "interp.", extrapolated: "extrap.", modelled: "modelled" };
+export const KIND_DOC: Readonly<Record<TimeKind, string>> = {
+  measured: "measured at this very work", interpolated: "interpolated between measured amounts of work; the error is that of leaving the measurements around it out",
+  extrapolated: "beyond what was measured; the error is the largest of leaving a measurement out", modelled: "scaled from another shape, or a bound from the data sheet",
+};
 
 export function percent(share: number): string {
   const value = 100 * share;

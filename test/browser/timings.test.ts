@@ -15,7 +15,7 @@ const rows = syntheticRows(), table = writeTimings(rows);
 const full = syntheticCapture({ tokens: 500, layers: 2, heads: 2, kvHeads: 1, headDim: 16, decode: 6, tileEdge: 64, cell: () => 4, level: "full" });
 const files = new Map<string, Uint8Array>([
   ...[...full.store.files].map(([name, bytes]) => [`captures/full/${name}`, bytes] as const),
-  ["tables/timings.arrow", table], ["tables/cut.arrow", table.subarray(0, table.length - 300)],
+  ["tables/timings.arrow", table],
 ]);
 const temporary = mkdtempSync(path.join(tmpdir(), "attnscope-timings-"));
 const file = (name: string, bytes: Uint8Array): string => {
@@ -137,13 +137,19 @@ it("every chart is a figure with its device in it", async () => {
   });
 });
 
-it.each([
-  ["?timings=tables/cut.arrow", "E_TIMINGS_FORMAT", "cut off"], ["?timings=tables/none.arrow", "E_NETWORK", "404"], ["?timings=captures/full/heads.arrow", "E_TIMINGS_FORMAT", "table"],
-])("of %s says %s in a sentence", async (at, code, words) => {
-  await open(`${at}#v=1&page=timings`, async (page) => {
-    const problem = await page.locator("[data-testid=timings-problem]").innerText();
-    expect(problem).toContain(code);
-    expect(problem).toContain(words);
+it("says in a sentence what is wrong with an address or a file, and keeps what it has", async () => {
+  await open("?timings=tables/none.arrow#v=1&page=timings", async (page) => {
+    const problem = page.locator("[data-testid=timings-problem]");
+    expect(await problem.innerText()).toMatch(/404[^]*E_NETWORK/);
+    const pick = async (name: string, bytes: Uint8Array): Promise<string> => {
+      const [chooser] = await Promise.all([page.waitForEvent("filechooser"), page.getByRole("button", { name: "Open timings…" }).click()]);
+      await chooser.setFiles(file(name, bytes));
+      await page.locator(`[data-testid=timings-problem]:has-text("${name}")`).waitFor();
+      return problem.innerText();
+    };
+    expect(await pick("cut.arrow", table.subarray(0, table.length - 300))).toMatch(/cut off[^]*E_TIMINGS_FORMAT/);
+    expect(await pick("heads.arrow", full.store.files.get("heads.arrow")!)).toMatch(/of a capture, not a timing table[^]*E_TIMINGS_FORMAT/);
+    expect(await page.locator("[data-testid=curves] [data-part=points] path").count()).toBeGreaterThan(0);
   });
 });
 
@@ -152,5 +158,43 @@ it("a device of which only the data sheet is known shows its bound, and no mark"
     expect(await page.locator("[data-testid=curves] [data-part=roof] path").count()).toBe(1);
     expect(await page.locator("[data-testid=curves] [data-part=points] path").count()).toBe(0);
     expect(await page.locator("[data-testid=timings]").innerText()).toContain("Nothing was measured on this device");
+  });
+});
+
+const MAP = `?src=captures/full&timings=tables/timings.arrow#v=1&page=head&layer=1&head=1&${DEVICE}&policies=vertical-slash:v=16,s=32;lagkv-kvpress&policyPanel=1`;
+
+it("the panel gives a policy's prefill and step time with kind and error, opened to phases, on the device that is chosen", async () => {
+  await open(MAP, async (page) => {
+    const prefill = page.locator('[data-testid=times] [data-time="Prefill time"]');
+    await prefill.waitFor();
+    expect(await prefill.innerText()).toMatch(/[\d.]+ (µs|ms|s)[\s\S]*(interp|extrap|modelled)/);
+    await prefill.getByRole("button").click();
+    expect(await page.locator("[data-testid=times] .phase th").allInnerTexts()).toEqual(["estimate", "select", "convert", "attention"]);
+    expect(await page.locator("[data-testid=times-of]").innerText()).toContain(`Whole model on ${SYNTHETIC_DEVICE}`);
+    const before = await prefill.locator(".value").innerText();
+    await page.locator(".schedule .device-select select").selectOption({ label: "NVIDIA H200, data sheet" });
+    await page.waitForFunction(() => location.hash.includes("device=nvidia-h200"));
+    await settled(page);
+    expect(await page.locator("[data-testid=times]").innerText()).toContain("lower bound");
+    expect(await prefill.locator(".value").innerText()).not.toBe(before);
+  });
+});
+
+it("the trade-off and the request have time along, each mark with its kind", async () => {
+  await open(`${MAP}&drawer=tradeoff&chartCost=time`, async (page) => {
+    const chart = page.locator("[data-testid=tradeoff]");
+    await chart.locator("[data-part=prefill] [data-part=dots] circle").first().waitFor();
+    await settled(page);
+    expect(await chart.innerHTML()).toContain("prefill time of the model");
+    expect(await page.locator("[data-testid=point-readout]").innerText()).toMatch(/prefill time[\s\S]*(interp|extrap|modelled)/);
+    await page.keyboard.press("q");
+    await page.locator("[data-testid=request]").waitFor();
+    await settled(page);
+    await page.keyboard.press("Shift+KeyK");
+    await page.waitForFunction(() => location.hash.includes("requestCost=time"));
+    await settled(page);
+    const marks = await page.locator("[data-testid=request] text[data-name]").allTextContents();
+    expect(marks.find((text) => text.startsWith("dense"))).toMatch(/^dense, (interpolated|extrapolated|modelled)$/);
+    expect(marks.length).toBeGreaterThanOrEqual(2);
   });
 });

@@ -4,6 +4,7 @@ import { part, round, translate } from "../../marks/attributes.ts";
 import { axis } from "../../marks/axis.ts";
 import { FIGURE_FONT, FIGURE_FONT_SIZE, type Palette } from "../../marks/palette.ts";
 import { writeValue } from "../../policies/results.ts";
+import { timeTick } from "../../timings/text.ts";
 import { LETTERS } from "../../policies/pane-policy.ts";
 import { steps, type Cost } from "./pareto.ts";
 import { costScale, lossScale, type ChartScale } from "./scales.ts";
@@ -79,9 +80,11 @@ export function drawTradeoff(g: SVGGElement, picture: TradeoffPicture): void {
   for (const [i, panel] of panels.entries()) drawPanel(part(g, panel.family), panel, places[i] as PanelPlace, palette, active);
 }
 
+const costTick = (value: number, { cost: { style } }: Panel): string => (style === "time" ? timeTick(value) : writeValue(value, style).replace(".0 %", " %").replace(/\.00 /, " "));
+
 function drawPanel(g: SVGGElement, panel: Panel, place: PanelPlace, palette: Palette, active: number): void {
   const { left, width, top, bottom, x, y } = place;
-  axis(translate(part(g, "x"), 0, bottom), { palette, side: "bottom", scale: x, format: (value) => writeValue(value, panel.cost.style).replace(".0 %", " %").replace(/\.00 /, " "), label: panel.cost.title });
+  axis(translate(part(g, "x"), 0, bottom), { palette, side: "bottom", scale: x, format: (value) => costTick(value, panel), label: panel.cost.title });
   axis(translate(part(g, "y"), left, 0), { palette, side: "left", scale: y, format: (value) => String(value), grid: width, label: panel.loss.title });
   select(part(g, "rows")).selectAll<SVGTextElement, string>("text").data([rowsLine(panel)]).join("text")
     .attr("x", round(left - 36)).attr("y", round(top - 24)).attr("fill", palette.secondary).text((text) => text);

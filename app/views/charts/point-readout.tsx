@@ -1,7 +1,7 @@
 import { kindOf, writeValue, type MetricTable } from "../../policies/results.ts";
 import { LETTERS } from "../../policies/pane-policy.ts";
 import { Chip } from "../policies/chip.tsx";
-import { errorText } from "../../timings/text.ts";
+import { errorText, KIND_DOC, KIND_SHORT } from "../../timings/text.ts";
 import { TIME, type Measure } from "./measures.ts";
 import type { ChartPoint, Panel } from "./tradeoff-model.ts";
 
@@ -12,7 +12,7 @@ export function PointReadout({ panel, index, point, table, present }: { panel: P
     <tr key={measure.metric}>
       <th scope="row" title={`${measure.title}. ${table.spec(measure.metric)?.doc ?? ""}`}>{measure.short}</th>
       <td className="num"><b>{writeValue(value, measure.style)}</b>{measure.metric === TIME && time !== undefined && Number.isFinite(time.error) && <span title="relative error of interpolation"> {errorText(time.error)}</span>}{Number.isFinite(error) && <span title="standard error over the evaluated rows"> ± {writeValue(error, measure.style)}</span>}</td>
-      <td className="kind">{measure.metric === TIME ? time?.kind ?? "" : kindOf(table.spec(measure.metric), panel.rows ?? undefined)}</td>
+      <td className="kind" title={measure.metric === TIME && time !== undefined ? KIND_DOC[time.kind] : undefined}>{measure.metric === TIME ? time === undefined ? "" : KIND_SHORT[time.kind] : kindOf(table.spec(measure.metric), panel.rows ?? undefined)}</td>
     </tr>
   );
   return (

@@ -16,7 +16,7 @@ import { readPolicy } from "../../policies/text.ts";
 import { useTimer } from "../../policies/times.tsx";
 import { useLatest, type Latest } from "../../policies/use-latest.ts";
 import { useGrids } from "../../policies/use-model-grid.ts";
-import { errorText, timeText } from "../../timings/text.ts";
+import { errorText, KIND_DOC, KIND_SHORT, timeText } from "../../timings/text.ts";
 import { useStore, useView } from "../../state/store.ts";
 import type { PolicyIndex } from "../../state/view-state.ts";
 import { Chip } from "../policies/chip.tsx";
@@ -115,7 +115,7 @@ const timeOf = (times: PolicyTimes | null, generated: number): { time: RequestTi
 
 function TimeCells({ time }: { time: RequestTime | null | undefined }) {
   if (time == null) return <><td>–</td><td className="kind">{time === null ? "no timing" : ""}</td></>;
-  return <><td title={`prompt ${timeText(time.prefillUs)}, a step ${timeText(time.stepUs)}`}><b>{timeText(time.us)}</b></td><td className="kind">{time.kind} {errorText(time.error)}</td></>;
+  return <><td title={`prompt ${timeText(time.prefillUs)}, a step ${timeText(time.stepUs)}`}><b>{timeText(time.us)}</b></td><td className="kind" title={KIND_DOC[time.kind]}>{KIND_SHORT[time.kind]} {errorText(time.error)}</td></>;
 }
 
 function useRowFate(client: PolicyClient, index: PolicyIndex): Latest<FateAnswer> {

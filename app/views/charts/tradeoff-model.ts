@@ -99,7 +99,8 @@ export function buildPanel(paths: FamilyPaths, options: ModelOptions): Panel {
     policy: outcome.policy, note, ...place(host), y: Math.max(0, read(loss, table, outcome.metrics)),
     error: spread ? table.value(outcome.metrics ?? undefined, loss.error) : Number.NaN,
   });
-  const points = (state: PathState | undefined): ChartPoint[] => byCost((state?.outcomes ?? []).map((outcome) => point(outcome)));
+  // Time need not rise with the parameter: its path goes from setting to setting, not from left to right.
+  const points = (state: PathState | undefined): ChartPoint[] => inOrder((state?.outcomes ?? []).map((outcome) => point(outcome)), cost.metric === TIME);
   const series: Series[] = [];
   const base = paths.paths.find(({ index }) => index === paths.base)?.state?.outcomes ?? [];
   const lent = (guests: PathState | undefined): ChartPoint[] => byCost((guests?.outcomes ?? []).map((outcome, i) => {
@@ -139,6 +140,9 @@ export function buildPanel(paths: FamilyPaths, options: ModelOptions): Panel {
 
 const NO_PLACE: SweepOutcome = { policy: "", metrics: null, problem: "" };
 
-/** Points that have both values, dearest last. */
-const byCost = (points: readonly ChartPoint[]): ChartPoint[] =>
-  points.filter(({ x, y }) => Number.isFinite(x) && x > 0 && Number.isFinite(y)).toSorted((a, b) => a.x - b.x);
+/** Points that have both values, as they are swept or the dearest last. */
+function inOrder(points: readonly ChartPoint[], asSwept: boolean): ChartPoint[] {
+  const drawn = points.filter(({ x, y }) => Number.isFinite(x) && x > 0 && Number.isFinite(y));
+  return asSwept ? drawn : drawn.toSorted((a, b) => a.x - b.x);
+}
+const byCost = (points: readonly ChartPoint[]): ChartPoint[] => inOrder(points, false);

@@ -247,7 +247,7 @@ it("a table sorts either way, unknown values last", () => {
 });
 
 it("times and lengths are written as they are read", () => {
-  expect([0.5, 12.34, 999.4, 1234, 999_400, 2_500_000, 1_234_000_000, Number.NaN].map(timeText)).toEqual(["0.500 µs", "12.3 µs", "999 µs", "1.23 ms", "999 ms", "2.50 s", "1,234 s", "–"]);
+  expect([0.5, 12.34, 999.4, 1234, 999_400, 2_500_000, 1_234_000_000, Number.NaN].map(timeText)).toEqual(["500 ns", "12.3 µs", "999 µs", "1.23 ms", "999 ms", "2.50 s", "1,234 s", "–"]);
   expect([1024, 1025, 131_072, 1_048_576].map(lengthTick)).toEqual(["1K", "1,025", "128K", "1M"]);
-  expect([errorText(0.034), errorText(0.25), errorText(Number.NaN)]).toEqual(["±3.4 %", "±25 %", ""]);
+  expect([errorText(0.034), errorText(0.25), errorText(12.3), errorText(Number.NaN)]).toEqual(["±3.4 %", "±25 %", "±12×", ""]);
 });
