@@ -91,6 +91,8 @@ export function lineOf(engine: TimingEngine | null, series: Series, [least, most
 export interface BreakEven { tokens: number; us: number; kind: "interpolated" | "extrapolated" }
 export type Crossing = { state: "crosses"; at: BreakEven } | { state: "below" | "above" | "unknown"; at: null };
 
+/** Lengths nearer than this are sides of one edge. */
+const EDGE = 1.05;
 /** Halvings of a bracket between two lengths: finer than a token at any length. */
 const HALVINGS = 40;
 
@@ -101,7 +103,9 @@ const HALVINGS = 40;
 export function crossing(engine: TimingEngine | null, series: Series, base: Series): Crossing {
   const own = series.marks.map(({ tokens }) => tokens), from = Math.max(own[0] ?? Infinity, base.marks[0]?.tokens ?? Infinity), to = own.at(-1) ?? 0;
   if (own.length < 2 || !spans(own)) return { state: "unknown", at: null };
-  const lengths = [...new Set([...own, ...base.marks.map(({ tokens }) => tokens)])].filter((tokens) => tokens <= to).toSorted((a, b) => a - b);
+  const lengths = [...new Set([...own, ...base.marks.map(({ tokens }) => tokens)])].filter((tokens) => tokens <= to).toSorted((a, b) => a - b)
+    // Of the two sides of a tile's edge the farther: what is measured a token apart differs by noise as much as by work.
+    .filter((tokens, i, all) => (all[i + 1] ?? Infinity) > EDGE * tokens);
   const difference = (tokens: number): number => {
     const policy = totalAt(engine, series, tokens), dense = totalAt(engine, base, tokens);
     return policy === null || dense === null ? Number.NaN : Math.log(policy.us / dense.us);

@@ -90,7 +90,7 @@ it("exports the points that are drawn, as a figure and as data", async () => {
 it("the request chart meets on bytes, the LSH page shows cosines; both say what they rest on", async () => {
   await open(`page=head&layer=1&head=1&${POLICIES}&drawer=request`, async (page) => {
     await page.locator("[data-testid=request] [data-present=B]").waitFor();
-    expect(await page.locator(".chart-side").innerText()).toContain("no measured timings for this device yet");
+    expect(await page.locator(".chart-side").innerText()).toContain("teacher-forced. Prefill policies leave decode rows alone");
     const bytes = page.locator(".request-table tr").first();
     const before = await bytes.innerText();
     await page.getByRole("spinbutton", { name: "Generated tokens" }).fill("4096");

@@ -47,5 +47,7 @@ export function drawRequest(g: SVGGElement, { palette, points, cost, shape, acti
   marks.select("text[data-letter]").attr("y", 3.5).attr("text-anchor", "middle").attr("fill", palette.ground).attr("font-weight", 600).attr("font-size", ({ index }) => (index === active ? 10 : 8)).text(({ index }) => LETTERS[index] ?? "");
   const name = ({ policy, time }: RequestPoint): string => `${policy.split(":")[0] ?? ""}${timed ? `, ${time?.kind ?? ""}` : ""}`;
   const inside = (point: RequestPoint): boolean => x(at(point)) + 14 + name(point).length * 5.9 < width;
-  marks.select("text[data-name]").attr("x", (point) => (inside(point) ? 12 : -12)).attr("text-anchor", (point) => (inside(point) ? "start" : "end")).attr("y", 4).attr("fill", ({ index }) => (index === active ? palette.text : palette.secondary)).attr("paint-order", "stroke").attr("stroke", palette.ground).attr("stroke-width", 3).attr("stroke-linejoin", "round").text(name);
+  // Above its whisker, or below it where another mark lies just above.
+  const crowded = (point: RequestPoint): boolean => shown.some((other) => other !== point && y(other.error.mean) < y(point.error.mean) && y(point.error.mean) - y(other.error.mean) < 30);
+  marks.select("text[data-name]").attr("x", (point) => (inside(point) ? 1 : -1) * (timed ? 9 : 12)).attr("text-anchor", (point) => (inside(point) ? "start" : "end")).attr("y", (point) => (!timed ? 4 : crowded(point) ? 17 : -9)).attr("fill", ({ index }) => (index === active ? palette.text : palette.secondary)).text(name);
 }

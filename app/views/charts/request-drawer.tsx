@@ -98,7 +98,7 @@ function Request({ client, described, capture }: { client: PolicyClient; describ
             <tr key={index} data-stale={!fresh} title={`${policy}: ${peak.from}${emulated ? "; emulated: the published code frees nothing" : ""}; error over ${error.rows} rows`}>
               <th scope="row">{index < 0 ? "dense" : <button type="button" className="plain chip-button" aria-label={`Make ${policy} active`} onClick={() => store.set({ activePolicy: index as PolicyIndex })}><Chip index={index} /></button>}</th>
               {cost === "time" ? <TimeCells time={time} /> : <><td><b>{writeValue(peak.bytes, "bytes")}</b></td><td className="kind">{peak.kind}{emulated ? ", emulated" : ""}</td></>}
-              <td><b>{writeValue(error.mean, "share")}</b></td><td className="kind">{index < 0 ? "" : `n ${error.rows}`}</td>
+              <td><b>{writeValue(error.mean, "share")}</b></td>{cost === "bytes" && <td className="kind">{index < 0 ? "" : `n ${error.rows}`}</td>}
             </tr>
           ))}
         </tbody></table>

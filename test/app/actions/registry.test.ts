@@ -8,10 +8,15 @@ import { PaneRegistry } from "../../../app/figure/pane.ts";
 import { ViewStore } from "../../../app/state/store.ts";
 import { PaneFocus } from "../../../app/views/panes/pane-focus.ts";
 import { paneActions } from "../../../app/views/panes/pane-actions.ts";
+import { timingActions } from "../../../app/views/timings/actions.ts";
 import { KV_ACTIONS } from "../../../app/views/kv/actions.ts";
 
 const MAP_ACTIONS = paneActions({ focus: new PaneFocus(), hold: () => undefined, release: () => undefined });
-const ALL: readonly Action[] = [...SHELL_ACTIONS, ...MAP_ACTIONS, ...KV_ACTIONS];
+const TIMING_ACTIONS = timingActions({
+  devices: ["a", "b"], device: "a", choices: { groups: ["prefill", "decode"], shapes: ["8/2x64", "32/8x128"], dtypes: ["f32", "bf16"], batchings: ["batched", "per head"] },
+  selection: { group: "prefill", scope: "total", shape: "8/2x64", dtype: "f32", batching: "batched" }, lengths: [1024, 2048, 4096], length: 2048, canRoof: true, focus: "abcd",
+});
+const ALL: readonly Action[] = [...SHELL_ACTIONS, ...MAP_ACTIONS, ...KV_ACTIONS, ...TIMING_ACTIONS];
 const press = (code: string, extra: object = {}) => ({ code, ctrlKey: false, metaKey: false, shiftKey: false, altKey: false, target: null, ...extra });
 
 function context(change: Partial<ActionContext> = {}): ActionContext {
@@ -23,7 +28,7 @@ function context(change: Partial<ActionContext> = {}): ActionContext {
 describe("actions", () => {
   it("have unique ids and no key bound twice where both would work", () => {
     const registry = new ActionRegistry();
-    for (const list of [SHELL_ACTIONS, MAP_ACTIONS, KV_ACTIONS]) registry.add(list);
+    for (const list of [SHELL_ACTIONS, MAP_ACTIONS, KV_ACTIONS, TIMING_ACTIONS]) registry.add(list);
     expect(registry.list()).toHaveLength(ALL.length);
   });
 
@@ -69,6 +74,19 @@ describe("actions", () => {
     registry.add(SHELL_ACTIONS);
     expect(registry.press(press("Digit2"), context({ overlay: "help" }))).toBe(false);
     expect(registry.press(press("Digit2"), context({ capture: null }))).toBe(false);
+  });
+
+  it("of the timings need no capture, and step through what is offered", () => {
+    const registry = new ActionRegistry();
+    registry.add(ALL);
+    const now = context({ capture: null });
+    expect(registry.press(press("KeyG"), now)).toBe(false);
+    for (const code of ["Digit4", "KeyG", "KeyS", "KeyY", "KeyB", "KeyA", "KeyV", "KeyP", "KeyX", "KeyD"]) expect(registry.press(press(code), now)).toBe(true);
+    expect(now.store.get()).toMatchObject({ page: "timings", timingGroup: "decode", timingShape: "32/8x128", timingDtype: "bf16", timingBatching: "perhead", timingScope: "attention", timingView: "table", roofline: true, timingSeries: "abcd", device: "b" });
+    registry.press(press("BracketLeft"), now);
+    expect(now.store.get().timingLength).toBe(1024);
+    registry.press(press("BracketRight"), now);
+    expect(now.store.get().timingLength).toBe(4096);
   });
 
   it("are found by their words", () => {
