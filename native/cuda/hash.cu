@@ -117,8 +117,8 @@ Outcome run_hash(const HashArgs& args, Stream stream) {
     constexpr unsigned Dim = decltype(dim)::value;
     const std::size_t shared_bytes = TileLayout<Dim>::bytes(rows + 2 * tile_keys) + (kept_words * rows + std::size_t{plan.column_tiles} * tile_keys) * sizeof(std::uint32_t);
     if (shared_bytes > 163 * 1024) return "E_KERNEL_SHAPE tables * bits is more than 15000 columns";
-    // Two blocks each for 132 multiprocessors.
-    const std::uint32_t shares = token_tiles > 0 ? parts_for(token_tiles, args.heads, 264, 1) : 0;
+    // Two blocks each for 132 multiprocessors, none for one tile of tokens: thresholds are to pay.
+    const std::uint32_t shares = token_tiles > 0 ? parts_for(token_tiles, args.heads, 264, 2) : 0;
     return launch(hash_tokens<decltype(element), Dim>, Grid{shares, args.heads}, threads, shared_bytes, stream, args, plan);
   });
 }

@@ -82,12 +82,12 @@ ATTNSCOPE_DEVICE void find_deviations(const LagShared<Lanes>& shared, float* dev
     to_channels<T>(z, load_channels(source, first + lesser(i, lag - 1), lane));
 #pragma unroll
     for (unsigned c = 0; c < chunk_elements; ++c) {
-      z[c] = (z[c] - low[c]) * scale[c];  // 0 in a channel that says nothing, or NaN if the value is not finite
+      z[c] = (z[c] - low[c]) * scale[c];  // 0 in a channel that says nothing, or NaN if the value is not finite: then the mean is NaN
       sum += z[c];
     }
     const float mean = warp_sum<Lanes>(sum) / count;
 #pragma unroll
-    for (unsigned c = 0; c < chunk_elements; ++c) squares += scale[c] != 0 ? (z[c] - mean) * (z[c] - mean) : z[c];
+    for (unsigned c = 0; c < chunk_elements; ++c) squares += scale[c] != 0 ? (z[c] - mean) * (z[c] - mean) : 0;
     squares = warp_sum<Lanes>(squares);
     if (lane == 0 && i < lag) deviation[i] = count < 2 ? NAN : sqrtf(squares / (count - 1));
   }

@@ -70,7 +70,7 @@ struct Worst {
   double error = 0;
   void add(double got, double expected, double least = 1) {
     const double here = std::fabs(got - expected) / std::max(std::fabs(expected), least);
-    if (!(here <= error)) error = here;
+    if (!std::isnan(error) && !(here <= error)) error = here;  // NaN is the worst there is
   }
 };
 
