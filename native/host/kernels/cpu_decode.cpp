@@ -23,13 +23,18 @@ void dot_rows(const float* const* keys, const float* queries, std::size_t width,
   wide sum[H][K] = {};
   for (std::size_t c = 0; c < width; c += wide_lanes) {
     wide key[K];
+#pragma GCC unroll 8
     for (std::size_t k = 0; k < K; ++k) key[k] = load_wide(keys[k] + c);
+#pragma GCC unroll 8
     for (std::size_t h = 0; h < H; ++h) {
       const wide query = load_wide(queries + h * width + c);
+#pragma GCC unroll 8
       for (std::size_t k = 0; k < K; ++k) sum[h][k] += query * key[k];
     }
   }
+#pragma GCC unroll 8
   for (std::size_t h = 0; h < H; ++h)
+#pragma GCC unroll 8
     for (std::size_t k = 0; k < K; ++k) scores[h * step_keys + k] = sum_lanes(sum[h][k]);
 }
 

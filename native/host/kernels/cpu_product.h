@@ -33,9 +33,7 @@ ATTNSCOPE_INLINE wide load_wide(const float* p) {
 ATTNSCOPE_INLINE void store_wide(float* p, wide v) { std::memcpy(p, &v, sizeof v); }
 ATTNSCOPE_INLINE float sum_lanes(wide v) {
 #if defined(__AVX512F__)
-  float lanes[wide_lanes];
-  std::memcpy(lanes, &v, sizeof v);
-  return simd::horizontal_sum(simd::load(lanes) + simd::load(lanes + simd::lanes));
+  return simd::horizontal_sum(__builtin_shufflevector(v, v, 0, 1, 2, 3, 4, 5, 6, 7) + __builtin_shufflevector(v, v, 8, 9, 10, 11, 12, 13, 14, 15));
 #else
   return simd::horizontal_sum(v);
 #endif

@@ -24,7 +24,7 @@ std::vector<PromptShape> prompt_shapes(Session& session, std::size_t count) {
     const auto [heads, kv_heads] = session.pick(groups);
     const std::uint32_t first = i % 2 == 0 ? 0 : 64 * (1 + session.below(session.full ? 6 : 2));
     shapes.push_back({heads, kv_heads, queries, first, i % 3 == 2 ? session.below(70) : 0, static_cast<Layout>(session.below(3)),
-                      i % 4 == 3 ? 6.0f : 1.0f});
+                      i % 4 == 3 ? 3.0f : 1.0f});
   }
   return shapes;
 }

@@ -9,7 +9,7 @@ namespace attnscope::check_kernels {
 struct PromptShape {
   std::uint32_t heads, kv_heads, queries, first_query, extra_keys;  // keys = first_query + queries + extra_keys
   Layout layout;
-  float spread;  // of the queries: 1 spreads attention over many keys, 6 puts it on few
+  float spread;  // of the queries: 1 spreads attention over many keys, 3 puts it on few
 };
 
 std::string describe(const PromptShape& shape);
@@ -24,6 +24,9 @@ std::vector<PromptShape> prompt_shapes(Session& session, std::size_t count);
 double output_tolerance(DType dtype);
 /// Log-sum-exp and scores are fp32 whatever the inputs are.
 inline constexpr double fp32_tolerance = 1e-5;
+/// Probabilities of single pairs: exp(score - lse) makes the absolute error of a score, up to 2^-24 of the sum of the sizes of its
+/// terms, a relative one. Averages of many are closer.
+inline constexpr double map_tolerance = 3e-5;
 
 /// sees(head, block of 64 queries, query position, key): called for keys at or before the query's position.
 using Sees = std::function<bool(std::uint32_t, std::uint32_t, std::uint32_t, std::uint32_t)>;

@@ -113,7 +113,7 @@ void check_decode(Session& session) {
     for (const std::uint32_t dim : head_dims(session))
       for (std::size_t i = 0; i < (session.full ? 40u : 9u); ++i, ++turn) {
         const auto [heads, kv_heads] = session.pick(groups);
-        DecodeShape shape{heads, kv_heads, lengths[turn % lengths.size()], static_cast<Layout>(session.below(3)), i % 4 == 3 ? 6.0f : 1.0f, DecodeShape::all, session.below(2) == 0};
+        DecodeShape shape{heads, kv_heads, lengths[turn % lengths.size()], static_cast<Layout>(session.below(3)), i % 4 == 3 ? 3.0f : 1.0f, DecodeShape::all, session.below(2) == 0};
         shape.lists = i % 3 == 0 ? DecodeShape::all : i % 3 == 1 ? DecodeShape::by_kv_head : DecodeShape::by_head;
         check_case(session, dtype, dim, shape);
       }

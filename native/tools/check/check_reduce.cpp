@@ -91,7 +91,7 @@ void check_case(Session& session, DType dtype, std::uint32_t dim, const PromptSh
   const auto compare = [&](const char* result, const auto& array, const std::vector<double>& expected, double least_size = 0) {
     const auto got = array.download();
     using Value = typename std::decay_t<decltype(got)>::value_type;
-    session.record({"reduce", result, dtype, dim}, array.guarded() ? tensor_error<Value>(got, expected, least_size) : infinite, fp32_tolerance, what);
+    session.record({"reduce", result, dtype, dim}, array.guarded() ? tensor_error<Value>(got, expected, least_size) : infinite, map_tolerance, what);
   };
   compare("cells", out.cell_sum, sums.cell_sum);
   compare("cell maxima", out.cell_max, sums.cell_max);
@@ -105,7 +105,7 @@ void check_case(Session& session, DType dtype, std::uint32_t dim, const PromptSh
   // The key of the largest p: the lowest such, or one that rounding makes as large.
   const std::vector<std::uint32_t> key = out.top1_key.download();
   bool right = out.top1_key.guarded();
-  for (std::size_t row = 0; row < rows && right; ++row) right = key[row] < map[row].size() && map[row][key[row]] >= sums.top1[row] * (1 - fp32_tolerance);
+  for (std::size_t row = 0; row < rows && right; ++row) right = key[row] < map[row].size() && map[row][key[row]] >= sums.top1[row] * (1 - map_tolerance);
   session.record({"reduce", "top key", dtype, dim}, right ? 0 : infinite, 0, what);
 }
 
