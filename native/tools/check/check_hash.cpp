@@ -76,8 +76,8 @@ void check_sort(Session& session, std::uint32_t tokens) {
 }  // namespace
 
 void check_hash(Session& session) {
-  std::vector<std::uint32_t> lengths{1, 15, 63, 64, 65, 97, 129, 300};
-  if (session.full) lengths.insert(lengths.end(), {959, 961, 2000});
+  std::vector<std::uint32_t> lengths{1, 15, 63, 64, 65, 97, 129, 300, 1000};
+  if (session.full) lengths.insert(lengths.end(), {959, 961, 3000});
   std::size_t turn = session.below(100);
   if (session.wants("hash"))
     for (const DType dtype : session.dtypes())

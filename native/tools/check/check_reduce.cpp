@@ -119,6 +119,8 @@ void check_reduce(Session& session) {
         if (session.below(2) == 0) shape.extra_keys = 0;
         check_case(session, dtype, dim, shape, session.pick(cell_sizes));
       }
+  // Long enough for work to be cut by rows.
+  for (const DType dtype : session.dtypes()) check_case(session, dtype, 64, {2, 1, 650 + session.below(100), 64, session.below(70), Layout::by_head, 1}, 16);
 }
 
 }  // namespace attnscope::check_kernels
