@@ -53,6 +53,18 @@ struct DecodeShape {
   static constexpr std::size_t shared_bytes = std::size_t{groups} * group_floats * sizeof(float);
 };
 
+template <unsigned Keys>
+ATTNSCOPE_DEVICE void load_rows(Chunk (&rows)[Keys], const RowSource& source, const std::uint32_t (&key)[Keys], unsigned lane) {
+  if (source.whole_chunks) {
+    const bool inside = lane * chunk_elements < source.dim;
+#pragma unroll
+    for (unsigned u = 0; u < Keys; ++u) rows[u] = inside ? *reinterpret_cast<const Chunk*>(source.data + key[u] * source.row_stride + lane * chunk_elements) : Chunk{};
+  } else {
+#pragma unroll
+    for (unsigned u = 0; u < Keys; ++u) rows[u] = load_channels(source, key[u], lane);
+  }
+}
+
 template <class T, unsigned Lanes, unsigned Queries>
 ATTNSCOPE_KERNEL(warps * warp_size) decode_range(DecodeArgs args, DecodePlan plan) {
   using Shape = DecodeShape<Lanes, Queries>;
@@ -78,16 +90,18 @@ ATTNSCOPE_KERNEL(warps * warp_size) decode_range(DecodeArgs args, DecodePlan pla
   // The pairs this lane holds: pair p is key p % keys of query p / keys.
   const unsigned pair = lane * Shape::pairs / Lanes;
   float top = -INFINITY, sum = 0;
+  // Past the end the last key is read again and weighs nothing: loads need no condition, so that all of a tile are on their way at
+  // once. Which keys the next tile has is read meanwhile.
+  const auto key_at = [&](std::uint32_t at) { return listed == nullptr ? lesser(at, range.end - 1) : listed[lesser(at, range.end - 1)]; };
+  std::uint32_t key[keys];
+#pragma unroll
+  for (unsigned u = 0; u < keys; ++u) key[u] = range.begin < range.end ? key_at(range.begin + group * keys + u) : 0;
   for (std::uint32_t tile = range.begin + group * keys; tile - group * keys < range.end; tile += Shape::keys_of_block) {
     Chunk k_row[keys], v_row[keys];
+    load_rows(k_row, k, key, lane);
+    load_rows(v_row, v, key, lane);
 #pragma unroll
-    for (unsigned u = 0; u < keys; ++u) {
-      const std::uint32_t at = tile + u;
-      const bool valid = at < range.end;
-      const std::uint32_t key = valid ? (listed == nullptr ? at : listed[at]) : 0;
-      k_row[u] = valid ? load_channels(k, key, lane) : Chunk{};
-      v_row[u] = valid ? load_channels(v, key, lane) : Chunk{};
-    }
+    for (unsigned u = 0; u < keys; ++u) key[u] = key_at(tile + Shape::keys_of_block + u);
     float score[Shape::pairs];
 #pragma unroll
     for (unsigned u = 0; u < keys; ++u) {

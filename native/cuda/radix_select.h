@@ -13,7 +13,7 @@ inline constexpr unsigned bin_copies = 4;
 /// Counts the next digit of keys [begin, end) into bins[digit * bin_copies + copy], which it clears first.
 template <unsigned Bits, class Team, class KeyOf>
 ATTNSCOPE_DEVICE void count_digits(const Team& team, std::uint32_t* bins, const RadixState& state, std::uint32_t begin, std::uint32_t end, KeyOf key_of) {
-  constexpr unsigned at_once = 4;  // loads on their way
+  constexpr unsigned at_once = Team::one_warp ? 4 : 8;  // loads on their way: a block's come from global memory
   const unsigned width = digit_bits(state.low, Bits);
   for (unsigned i = team.rank(); i < bin_copies << width; i += team.size()) bins[i] = 0;
   team.sync();

@@ -23,7 +23,8 @@ struct SelectPlan {
 
 SelectPlan plan_of(const SelectArgs& args) {
   SelectPlan plan;
-  // One block reads 128K scores four times in some 30 us; below 64K nothing is won by cutting. 256 blocks are two a multiprocessor.
+  // Several blocks a row cost five more launches: not worth it where a row is read in less (estimated, not measured). 256 blocks are
+  // two for each of 132 multiprocessors.
   if (args.entries >= 65536) plan.parts = parts_for(args.entries, args.rows, 256, 16384);
   plan.bins = static_cast<std::uint32_t*>(args.workspace);
   plan.state = reinterpret_cast<RadixState*>(plan.bins + std::size_t{args.rows} * digits * bins);

@@ -55,6 +55,7 @@ ATTNSCOPE_DEVICE void diagonal_sums(const float (&p)[RowTiles][tile_keys / 8][4]
     rest[2 * e + 1] = shuffle(odd ? first : second, from_second);
   }
   const unsigned begin = scatter_sum<16, 4, 2 * diagonals>(rest);
+  if (2 * diagonals % 8 != 0 && (lane & 4) != 0) return;  // the last step split nothing: the neighbour holds the same
 #pragma unroll
   for (unsigned k = 0; k < scattered_count(2 * diagonals, 3); ++k) sums[(begin + k) / 2 * 8 + 2 * x + (begin + k) % 2] = rest[k];
 }
