@@ -5,6 +5,7 @@
 #include "channels.h"
 #include "ops.h"
 #include "radix_select.h"
+#include "shapes.h"
 
 namespace attnscope::gpu {
 namespace {
@@ -171,6 +172,7 @@ std::size_t workspace_of(const BlockSelectArgs&) { return 0; }
 
 Outcome run_select_blocks(const BlockSelectArgs& args, Stream stream) {
   if (args.head_dim == 0 || args.head_dim > largest_dim) return "E_KERNEL_HEAD_DIM CUDA kernels take head_dim from 1 to 128; run this model on the CPU";
+  if (const Outcome wrong = check_heads(args.heads, args.kv_heads)) return wrong;
   const std::uint32_t blocks = ceil_div(args.tokens, block), rows = rows_for(blocks, args.heads);
   if (blocks > most_blocks) return "E_KERNEL_SHAPE block selection takes up to 16384 blocks of 64 tokens";
   const auto aligned = [](const float* mean) { return reinterpret_cast<std::uintptr_t>(mean) % sizeof(Four) == 0; };

@@ -7,6 +7,7 @@
 #include "indices.h"
 #include "ops.h"
 #include "scatter_sum.h"
+#include "shapes.h"
 
 namespace attnscope::gpu {
 namespace {
@@ -199,6 +200,8 @@ std::size_t workspace_of(const DecodeArgs& args) {
 }
 
 Outcome run_decode(const DecodeArgs& args, Stream stream) {
+  if (const Outcome wrong = check_heads(args.heads, args.kv_heads)) return wrong;
+  if (args.list != nullptr && args.lists != args.kv_heads && args.lists != args.heads) return "E_KERNEL_SHAPE decode takes a list a kv head or a list a head";
   if (args.heads == 0) return nullptr;
   DecodePlan plan = plan_of(args);
   plan.out = plan.splits == 1 ? args.out : static_cast<float*>(args.workspace);

@@ -12,6 +12,7 @@
 
 #include "constants.h"
 #include "ops.h"
+#include "shapes.h"
 #include "tile_sums.h"
 
 namespace attnscope::gpu {
@@ -294,6 +295,8 @@ ATTNSCOPE_KERNEL(threads) reduce_rows(ReduceArgs args, ReducePlan plan) {
 
 Outcome run_reduce(const ReduceArgs& args, Stream stream) {
   const AttentionArgs& in = args.attention;
+  if (const Outcome wrong = check_heads(in.heads, in.kv_heads)) return wrong;
+  if (in.first_query % 64 != 0 || in.keys < in.first_query + in.queries) return "E_KERNEL_SHAPE first_query is not a multiple of 64, or keys end before the last query";
   if (args.cell == 0 || (args.cell & (args.cell - 1)) != 0) return "E_KERNEL_SHAPE cell is not a power of two";
   const std::size_t cells = std::size_t{in.heads} * args.cells * args.cells, marginal = std::size_t{in.heads} * in.keys;
   if (const Outcome failed = fill_bytes(args.cell_sum, 0, cells * sizeof(double), stream)) return failed;

@@ -9,6 +9,7 @@
 
 #include "constants.h"
 #include "ops.h"
+#include "shapes.h"
 #include "tile_sums.h"
 
 namespace attnscope::gpu {
@@ -176,6 +177,7 @@ std::size_t workspace_of(const StripArgs& args) {
 }
 
 Outcome run_strip(const StripArgs& args, Stream stream) {
+  if (const Outcome wrong = check_heads(args.heads, args.kv_heads)) return wrong;
   if (args.tokens == 0 || args.heads == 0) return nullptr;
   const StripPlan plan = plan_of(args);
   const Outcome outcome = for_instance(args.dtype, args.head_dim, [&](auto element, auto dim) -> Outcome {

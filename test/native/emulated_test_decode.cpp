@@ -115,3 +115,23 @@ TEST("merging skips parts that hold nothing, whatever lies there") {
     }
   }
 }
+
+TEST("shapes that contradict each other are refused in words, before anything runs") {
+  const auto device = open_emulated_device();
+  const auto refused = [](Outcome outcome) { return outcome != nullptr && std::strncmp(outcome, "E_KERNEL_SHAPE", 14) == 0; };
+  const std::uint32_t none = 0;
+  CHECK(refused(device->decode({.dtype = DType::f16, .heads = 3, .kv_heads = 2, .head_dim = 64})));
+  CHECK(refused(device->decode({.dtype = DType::f16, .heads = 4, .kv_heads = 2, .head_dim = 64, .list = &none, .list_count = &none, .lists = 3})));
+  CHECK(refused(device->strip({.dtype = DType::f16, .heads = 1, .kv_heads = 0, .head_dim = 64, .tokens = 1})));
+  CHECK(refused(device->select({.rows = 1, .entries = 4, .count = 5})));
+  CHECK(refused(device->select({.rows = 1, .entries = 4, .count = 3, .forced = 4})));
+  CHECK(refused(device->convert({.tokens = 64})));
+  CHECK(refused(device->select_blocks({.heads = 1, .kv_heads = 1, .head_dim = 64, .tokens = 64 * 16384 + 1, .top_k = 1})));
+  CHECK(refused(device->lag_score({.dtype = DType::f16, .head_dim = 64, .tokens = 100, .lag = 32769})));
+  CHECK(refused(device->hash({.dtype = DType::f16, .head_dim = 64, .tokens = 1, .bits = 16, .tables = 1})));
+  CHECK(refused(device->sort_buckets({.tables = 1, .tokens = 1, .bits = 16})));
+  ReduceArgs reduce;
+  reduce.attention = {.dtype = DType::f16, .head_dim = 64, .queries = 1, .keys = 1};
+  reduce.cell = 3;
+  CHECK(refused(device->reduce(reduce)));
+}
