@@ -40,13 +40,15 @@ function kernelsOf(text) {
   return kernels;
 }
 
+const withoutScope = (name) => name.replace(/attnscope::gpu::/g, "").replace(/\(anonymous namespace\)::/g, "").replace(/^void /, "").replace(/\(.*$/, "");
+
 if (report) {
   const kernels = kernelsOf(build.output);
   if (kernels.length === 0) fail("E_BUILD: ptxas reported no kernel.", build.output);
   const names = await run("c++filt", kernels.map(({ symbol }) => symbol), { quiet: true });
   const readable = names.code === 0 ? names.output.trim().split("\n") : kernels.map(({ symbol }) => symbol);
-  const short = (name) => name.replace(/attnscope::gpu::/g, "").replace(/\(anonymous namespace\)::/g, "").replace(/^void /, "").replace(/\(.*$/, "");
-  const rows = kernels.map((kernel, i) => ({ ...kernel, name: short(readable[i] ?? kernel.symbol) })).toSorted((a, b) => a.name.localeCompare(b.name) || a.target.localeCompare(b.target));
+  for (const [i, kernel] of kernels.entries()) kernel.name = withoutScope(readable[i] ?? kernel.symbol);
+  const rows = kernels.toSorted((a, b) => a.name.localeCompare(b.name) || a.target.localeCompare(b.target));
   const width = Math.max(...rows.map(({ name }) => name.length));
   console.log(`${"kernel".padEnd(width)}  target  registers  static shared  stack  spills (bytes)`);
   for (const row of rows) console.log(`${row.name.padEnd(width)}  ${row.target.padEnd(6)}  ${String(row.registers).padStart(9)}  ${String(row.shared).padStart(13)}  ${String(row.stack).padStart(5)}  ${String(row.spills).padStart(6)}`);
