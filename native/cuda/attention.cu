@@ -4,14 +4,15 @@
 #include <cmath>
 
 #include "attention.h"
+#include "constants.h"
 #include "mma_tile.h"
 #include "ops.h"
+#include "shapes.h"
 
 namespace attnscope::gpu {
 namespace {
 
 constexpr unsigned warps = 4, threads = warps * warp_size;
-constexpr float log2_e = 1.44269504f;
 
 struct Parameters {
   KeyWalk walk;
@@ -61,7 +62,7 @@ ATTNSCOPE_KERNEL(threads) attention(const Parameters p) {
   for (unsigned t = 0; t < RowTiles; ++t)
 #pragma unroll
     for (unsigned h = 0; h < 2; ++h) top[t][h] = -INFINITY, sum[t][h] = 0;
-  const float scale = p.scale * log2_e;  // scores in units of ln 2: the softmax needs powers of two only
+  const float scale = p.scale * log2_of_e;  // scores in units of ln 2: the softmax needs powers of two only
 
   copy_rows<Dim>(queries, q_rows, rows, walk.end_of(m) - walk.first_query, [&](unsigned row) { return m * rows + row; });
   KeySegment segment;
@@ -167,9 +168,8 @@ ATTNSCOPE_KERNEL(threads) attention(const Parameters p) {
 }
 
 Outcome check(const AttentionArgs& args) {
-  if (args.kv_heads == 0 || args.heads % args.kv_heads != 0) return "E_KERNEL_SHAPE heads is not a multiple of kv_heads";
+  if (const Outcome wrong = check_heads(args.heads, args.kv_heads)) return wrong;
   if (args.first_query % 64 != 0 || args.keys < args.first_query + args.queries) return "E_KERNEL_SHAPE first_query is not a multiple of 64, or keys end before the last query";
-  if (args.heads > 65535) return "E_KERNEL_SHAPE more than 65535 heads";
   return nullptr;
 }
 

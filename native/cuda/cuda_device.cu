@@ -50,6 +50,9 @@ class Management {
 
 std::string version_text(int version) { return std::to_string(version / 1000) + "." + std::to_string(version % 1000 / 10); }
 
+/// Does nothing: that it can be found says that the library was built for a device.
+__global__ void machine_code_probe() {}
+
 class CudaDevice : public KernelDevice {
  public:
   static KernelDevice* open(int index, std::string& why) {
@@ -61,6 +64,12 @@ class CudaDevice : public KernelDevice {
     if (properties.major < 8) return refuse(why, std::string(properties.name) + " has compute capability " + std::to_string(properties.major) + "." + std::to_string(properties.minor) + "; the kernels need 8.0");
     auto device = std::unique_ptr<CudaDevice>(new CudaDevice);
     if (const cudaError_t error = device->start(index, properties); error != cudaSuccess) return refuse(why, cudaGetErrorString(error));
+    cudaFuncAttributes attributes;
+    if (cudaFuncGetAttributes(&attributes, machine_code_probe) != cudaSuccess) {
+      cudaGetLastError();
+      return refuse(why, "the library holds no machine code for compute capability " + std::to_string(properties.major) + "." + std::to_string(properties.minor) +
+                             "; build it with -DCMAKE_CUDA_ARCHITECTURES for this device");
+    }
     return device.release();
   }
 
@@ -91,10 +100,7 @@ class CudaDevice : public KernelDevice {
   }
   void release_host(void* memory) override { cudaFreeHost(memory); }
   Outcome upload(void* to, const void* from, std::size_t bytes) override { return said(cudaMemcpyAsync(to, from, bytes, cudaMemcpyHostToDevice, stream_)); }
-  Outcome download(void* to, const void* from, std::size_t bytes) override {
-    if (const Outcome failed = said(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToHost, stream_))) return failed;
-    return synchronize();  // the caller reads what came
-  }
+  Outcome download(void* to, const void* from, std::size_t bytes) override { return said(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToHost, stream_)); }
   Outcome copy(void* to, const void* from, std::size_t bytes) override { return said(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToDevice, stream_)); }
   Outcome fill(void* to, std::uint8_t byte, std::size_t bytes) override { return said(cudaMemsetAsync(to, byte, bytes, stream_)); }
 

@@ -193,6 +193,7 @@ class KernelDevice {
   virtual void* allocate_host(std::size_t bytes) = 0;  // pinned where that means something
   virtual void release_host(void* memory) = 0;
   virtual Outcome upload(void* to, const void* from, std::size_t bytes) = 0;
+  /// Queued as everything else: synchronize() before reading what came.
   virtual Outcome download(void* to, const void* from, std::size_t bytes) = 0;
   virtual Outcome copy(void* to, const void* from, std::size_t bytes) = 0;
   virtual Outcome fill(void* to, std::uint8_t byte, std::size_t bytes) = 0;

@@ -71,6 +71,7 @@ Result<IndexWork> count_index(Bench& bench, const Group& group, const SparseInde
   for (const std::uint32_t* on_device : {index.tile_offset, index.column_offset}) {
     if (on_device == nullptr) continue;
     if (const Status status = Bench::passed(bench.device().download(offset.data(), on_device, 4 * offset.size())); !status) return status.error();
+    if (const Status status = Bench::passed(bench.device().synchronize()); !status) return status.error();
     for (std::uint32_t h = 0; h < group.shape.heads; ++h) {
       const std::uint32_t* of = offset.data() + h * (row_blocks + std::size_t{1});
       for (std::uint32_t m = 0; m < row_blocks; ++m) {

@@ -26,7 +26,7 @@ class DeviceArray {
   }
   std::vector<T> download() const {
     std::vector<T> values(count_);
-    if (memory_ != nullptr && count_ != 0) device_.download(values.data(), data(), bytes());
+    if (memory_ != nullptr && count_ != 0) fetch(values.data(), data(), bytes());
     return values;
   }
   /// Whether nothing was written outside the array.
@@ -34,7 +34,7 @@ class DeviceArray {
     if (memory_ == nullptr) return false;
     std::vector<std::uint8_t> zone(guard_bytes);
     for (const std::size_t at : {std::size_t{0}, guard_bytes + bytes()}) {
-      device_.download(zone.data(), memory_ + at, guard_bytes);
+      fetch(zone.data(), memory_ + at, guard_bytes);
       if (std::any_of(zone.begin(), zone.end(), [](std::uint8_t byte) { return byte != poison; })) return false;
     }
     return true;
@@ -44,6 +44,10 @@ class DeviceArray {
   static constexpr std::size_t guard_bytes = 256;  // keeps the alignment of allocations
   static constexpr std::uint8_t poison = 0xFF;
   std::size_t bytes() const { return count_ * sizeof(T); }
+  void fetch(void* to, const void* from, std::size_t n) const {
+    device_.download(to, from, n);
+    device_.synchronize();
+  }
 
   KernelDevice& device_;
   std::size_t count_;
