@@ -3,6 +3,10 @@
  * Arrays cross the border as typed arrays; errors arrive as NativeError with a stable code.
  */
 
+import type { TimingCore } from "./timing-core.ts";
+
+export type * from "./timing-core.ts";
+
 export type DType = "f32" | "f16" | "bf16";
 /** Storage of a block of vectors: Float32Array for f32, raw bits in Uint16Array for f16 and bf16. */
 export type VectorData = Float32Array | Uint16Array;
@@ -32,7 +36,7 @@ export interface TileJob {
 }
 
 /** Pure numerical core (native/core): available in the browser and in Node alike. */
-export interface CoreEngine {
+export interface CoreEngine extends TimingCore {
   readonly kind: "wasm" | "node";
   tile(grid: TileGrid, scale: number, window: number): TileJob;
   /** Merges b into a copy of a (same grid): means weighted by counts, maxima by max. */
@@ -51,55 +55,7 @@ export interface CoreEngine {
   scaledPreset(id: string, preset: string, tokens: number): ParsedPolicy;
   /** One head ready to be replayed under any policy. Free it when done. */
   replay(shape: ReplayShape): HeadReplay;
-  /** What a curve of measured times is worth. Throws E_TIMING_POINTS where there is no point, or one without work or time. */
-  timingCurve(points: TimingPoints): TimingCurve;
-  /** The time of so much work, from the points around it. */
-  timingPredict(points: TimingPoints, work: number, columnWork: number): TimePrediction;
-  /** Throws E_TIMING_KERNEL for an operation or phase that no kernel has. */
-  kernelWork(shape: KernelShape): KernelWork;
-  /** Lower bound from a device's peaks: max(flops / peak, bytes / bandwidth) in microseconds, efficiency 1. A peak that is not known (NaN) bounds nothing. */
-  roofline(work: KernelWork, peakFlops: number, bytesPerSecond: number): number;
 }
-
-// ---- timings (native/core/timing) -----------------------------------------------------------------------------------
-
-/** Points of one curve, any order. columnWork: 0 where an operation has none. */
-export interface TimingPoints { work: Float64Array; columnWork: Float64Array; medianUs: Float64Array; p10Us: Float64Array; p90Us: Float64Array }
-export interface TimingCurve {
-  /** What a unit of columnWork costs, in units of work; fitted, 1 where there is none to fit. */
-  readonly columnCost: number;
-  /** Least time measured: no prediction goes below it. */
-  readonly floorUs: number;
-  /** Relative leave-one-out error by point (NaN where undefined), and its median, 90th percentile and largest. */
-  readonly looErrors: Float64Array;
-  /** points: how many errors these are of; the three are NaN where it is 0. */
-  readonly error: { median: number; p90: number; worst: number; points: number };
-}
-export type TimeKind = "measured" | "interpolated" | "extrapolated" | "modelled";
-/**
- * below, above: indices of the neighbouring points (-1: none). error, relative: on a point half of its p10-p90 over the median;
- * between two the larger of their leave-one-out errors, the curve's median where neither has one; outside the curve's largest.
- */
-export interface TimePrediction { us: number; kind: TimeKind; error: number; below: number; above: number }
-/** What a kernel is asked to do; what does not apply is 0. */
-export interface KernelShape {
-  op: string; phase: string;
-  /** Keys; queries are the last of them (0: all of a prompt, one of decode). */
-  tokens: number; queries: number;
-  heads: number; kvHeads: number; headDim: number;
-  /** Of Q, K, V and the output. */
-  bytesPerElement: number;
-  /** Tiles and column tiles over all heads (vertical-slash, convert too; block-sparse; a-shape counts its own where this is 0). */
-  tiles: number; columnTiles: number;
-  /** Keys read a query head (decode-list), parts (merge; 0: two). */
-  keys: number;
-  /** Columns and distances a head (select, convert); a-shape: n_init and n_local; simhash: columns are hash tables; decode-list: columns are lists of keys (0: one a kv head). */
-  columns: number; distances: number;
-  /** Blocks a row (block-sparse/select); simhash: bits of a code. */
-  topK: number;
-}
-/** unit: of work and columnWork, which is what costs beside it (core/timing/work.h). flops and bytes: what the kernel multiplies and adds, and the least it has to move; NaN: not known. */
-export interface KernelWork { work: number; columnWork: number; unit: string; flops: number; bytes: number }
 
 // ---- policies (native/core/policy, native/core/replay) --------------------------------------------------------------
 

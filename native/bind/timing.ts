@@ -1,5 +1,5 @@
 import { NativeError } from "../engine.ts";
-import type { KernelShape, KernelWork, TimeKind, TimePrediction, TimingCurve, TimingPoints } from "../engine.ts";
+import type { KernelCounts, KernelShape, KernelWork, TimeKind, TimePrediction, TimingCurve, TimingPoints } from "../engine.ts";
 
 /** How timings cross the border of either binding: arrays of doubles in the order of native/core/timing. */
 
@@ -18,6 +18,11 @@ export function packPoints(points: TimingPoints): Float64Array {
   return packed;
 }
 
+/** Lengths cross the border as they are; a point has one. */
+export function checkLengths(points: TimingPoints, lengths: Float64Array): void {
+  if (lengths.length !== points.work.length) throw new NativeError("E_TIMING_POINTS", `A curve has ${points.work.length} points and ${lengths.length} lengths; pass one of each a point.`);
+}
+
 export const packShape = (shape: KernelShape): Float64Array => Float64Array.from(NUMBERS, (name) => shape[name]);
 
 /** columnCost, floorUs, median, p90, worst, points, then an error a point. */
@@ -32,8 +37,14 @@ export function unpackPrediction(numbers: Float64Array): TimePrediction {
   return { us, kind: KINDS[kind]!, error, below, above };
 }
 
-/** work, columnWork, flops, bytes. */
+/** work, columnWork, flops, bytes, leastFlops, leastBytes. */
 export function unpackWork(numbers: Float64Array, unit: string): KernelWork {
-  const [work, columnWork, flops, bytes] = numbers as unknown as [number, number, number, number];
-  return { work, columnWork, unit, flops, bytes };
+  const [work, columnWork, flops, bytes, leastFlops, leastBytes] = numbers as unknown as [number, number, number, number, number, number];
+  return { work, columnWork, unit, flops, bytes, leastFlops, leastBytes };
+}
+
+/** columns, distances, topK. */
+export function unpackCounts(numbers: Float64Array): KernelCounts {
+  const [columns, distances, topK] = numbers as unknown as [number, number, number];
+  return { columns, distances, topK };
 }

@@ -5,7 +5,8 @@
 #include <string_view>
 #include <vector>
 
-#include "core/timing/curve.h"
+#include "core/timing/kernel_counts.h"
+#include "core/timing/length.h"
 #include "core/timing/work.h"
 
 namespace attnscope::timing_numbers {
@@ -34,6 +35,10 @@ inline std::array<double, 5> of(const TimePrediction& p) {
   return {p.us, static_cast<double>(p.kind), p.error, static_cast<double>(p.below), static_cast<double>(p.above)};
 }
 
-inline std::array<double, 4> of(const KernelWork& work) { return {work.work, work.column_work, work.flops, work.bytes}; }
+inline std::array<double, 6> of(const KernelWork& work) {
+  return {work.work, work.column_work, work.flops, work.bytes, work.least_flops, work.least_bytes};
+}
+
+inline std::array<double, 3> of(const KernelCounts& counts) { return {counts.columns, counts.distances, counts.top_k}; }
 
 }  // namespace attnscope::timing_numbers

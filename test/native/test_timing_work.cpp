@@ -4,6 +4,7 @@
 #include <random>
 
 #include "check.h"
+#include "core/policy/plan_builder.h"
 #include "core/policy/policy.h"
 
 using namespace attnscope;
@@ -85,6 +86,68 @@ TEST("dense and a-shape work is what the policies plan") {
   }
   // One million tokens at once, where nothing is counted one by one.
   CHECK_EQUAL(causal_blocks(1 << 20, 1 << 20), 16384.0 * 16385 / 2);
+}
+
+TEST("a bound counts visible pairs alone, and of sparse lists no more than they must hold") {
+  std::mt19937 random(2);
+  const auto below = [&](std::uint32_t n) { return static_cast<std::uint32_t>(random() % n); };
+  for (int round = 0; round < 100; ++round) {
+    const std::uint32_t tokens = 1 + below(500), first = round % 2 == 0 ? 0 : 64 * below((tokens - 1) / 64 + 1), queries = tokens - first;
+    const std::uint32_t sink = below(200), local = 1 + below(200);
+    double causal = 0, windowed = 0;
+    for (std::uint32_t i = first; i < tokens; ++i)
+      for (std::uint32_t j = 0; j <= i; ++j) causal += 1, windowed += j < sink || i - j < local;
+    CHECK_EQUAL(causal_pairs(tokens, queries), causal);
+    CHECK_EQUAL(a_shape_pairs(tokens, queries, sink, local), windowed);
+    KernelShape s = shape("dense", "attention", tokens);
+    s.queries = queries;
+    const KernelWork dense = kernel_work(s).value();
+    CHECK_EQUAL(dense.least_flops, 4.0 * 96 * 8 * causal);
+    CHECK(dense.least_flops <= dense.flops && dense.least_bytes == dense.bytes);
+    s.op = "a-shape", s.columns = sink, s.distances = local;
+    const KernelWork ashape = kernel_work(s).value();
+    CHECK_EQUAL(ashape.least_flops, 4.0 * 96 * 8 * windowed);
+    CHECK(ashape.least_flops <= ashape.flops && ashape.least_bytes <= ashape.bytes);
+    s = shape("reduce", "reduce", tokens);
+    CHECK_EQUAL(kernel_work(s).value().least_flops, 2.0 * 96 * 8 * causal_pairs(tokens, tokens));
+  }
+  // Plans of random columns and distances: pairs that they hold, counted one by one.
+  for (int round = 0; round < 60; ++round) {
+    const std::uint32_t tokens = 65 + below(900);
+    std::vector<std::uint32_t> columns, distances;
+    for (std::uint32_t i = 0; i < tokens; ++i)
+      if (below(10) == 0) columns.push_back(i);
+    for (std::uint32_t t = tokens; t-- > 0;)
+      if (below(round % 2 == 0 ? 40 : 8) == 0) distances.push_back(t);
+    const PrefillPlan plan = plan_from_vertical_slash(tokens, columns, distances, {});
+    double pairs = 0, column_tiles = 0;
+    for (std::uint32_t m = 0; m < plan.row_blocks(); ++m) {
+      const auto visible = [&](std::uint32_t key) { for (std::uint32_t i = 64 * m; i < std::min(tokens, 64 * m + 64); ++i) pairs += key <= i; };
+      for (std::uint32_t t = plan.tile_offset[m]; t < plan.tile_offset[m + 1]; ++t)
+        for (std::uint32_t key = plan.tile[t]; key < plan.tile[t] + 64; ++key) visible(key);
+      for (std::uint32_t c = plan.column_offset[m]; c < plan.column_offset[m + 1]; ++c) visible(plan.column[c]);
+      column_tiles += std::ceil((plan.column_offset[m + 1] - plan.column_offset[m]) / 64.0);
+    }
+    KernelShape s = shape("vertical-slash", "attention", tokens);
+    s.tiles = 8 * static_cast<double>(plan.tile.size()), s.column_tiles = 8 * column_tiles;
+    const KernelWork work = kernel_work(s).value();
+    CHECK(work.least_flops <= 4.0 * 96 * 8 * pairs);
+    CHECK(work.least_bytes < work.bytes);
+  }
+  // A whole causal plan in aligned tiles is bound by exactly its pairs.
+  KernelShape s = shape("block-sparse", "attention", 640);
+  s.tiles = 8 * 55;
+  CHECK_EQUAL(kernel_work(s).value().least_flops, 4.0 * 96 * 8 * causal_pairs(640, 640));
+  s = shape("vertical-slash", "attention", 64 * 1000);
+  s.tiles = 8 * 1000 * 100;
+  CHECK(kernel_work(s).value().least_flops > 0.97 * kernel_work(s).value().flops);
+}
+
+TEST("another shape takes as much longer as it multiplies, or moves where few products are made of a byte") {
+  CHECK_EQUAL(work_ratio(1000, 10, 3000, 70), 3);
+  CHECK_EQUAL(work_ratio(40, 10, 120, 70), 7);
+  CHECK_EQUAL(work_ratio(NAN, 10, NAN, 70), 7);
+  for (const auto& [dim, compiled] : {std::pair{1, 64}, {64, 64}, {65, 96}, {97, 128}, {128, 128}, {256, 256}}) CHECK_EQUAL(compiled_dim(dim), compiled);
 }
 
 TEST("attention over a prompt: products of whole blocks, everything moved once") {

@@ -18,6 +18,10 @@ export interface Addon {
   /** Arrays as in native/bind/timing.ts. */
   timingCurve(points: Float64Array): Float64Array;
   timingPredict(points: Float64Array, work: number, columnWork: number): Float64Array;
+  timingAtLength(points: Float64Array, lengths: Float64Array, tokens: number): Float64Array;
+  kernelCounts(policy: string, op: string, tokens: number): Float64Array;
+  workRatio(knownFlops: number, knownBytes: number, wantedFlops: number, wantedBytes: number): number;
+  compiledDim(headDim: number): number;
   kernelWork(op: string, phase: string, shape: Float64Array): { numbers: Float64Array; unit: string };
   roofline(flops: number, bytes: number, peakFlops: number, bytesPerSecond: number): number;
   HeadReplay: new (shape: ReplayShape) => Omit<NodeHeadReplay, "bytes"> & { bytes(): number };

@@ -4,7 +4,7 @@ import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { NativeError } from "../../engine.ts";
 import type { NodeEngine, PolicyCatalogue } from "../../engine.ts";
-import { packPoints, packShape, unpackCurve, unpackPrediction, unpackWork } from "../timing.ts";
+import { checkLengths, packPoints, packShape, unpackCounts, unpackCurve, unpackPrediction, unpackWork } from "../timing.ts";
 import type { Addon } from "./addon-surface.ts";
 import { startCapture } from "./capture-job.ts";
 import { openReplay } from "./head-replay.ts";
@@ -60,7 +60,14 @@ function engineOf(addon: Addon): NodeEngine {
       const { numbers, unit } = addon.kernelWork(shape.op, shape.phase, packShape(shape));
       return unpackWork(numbers, unit);
     }),
-    roofline: translated((work, peakFlops, bytesPerSecond) => addon.roofline(work.flops, work.bytes, peakFlops, bytesPerSecond)),
+    roofline: translated((work, peakFlops, bytesPerSecond) => addon.roofline(work.leastFlops, work.leastBytes, peakFlops, bytesPerSecond)),
+    timingAtLength: translated((points, lengths, tokens) => {
+      checkLengths(points, lengths);
+      return unpackPrediction(addon.timingAtLength(packPoints(points), lengths, tokens));
+    }),
+    kernelCounts: translated((policy, op, tokens) => unpackCounts(addon.kernelCounts(policy, op, tokens))),
+    workRatio: translated((known, wanted) => addon.workRatio(known.flops, known.bytes, wanted.flops, wanted.bytes)),
+    compiledDim: translated((headDim) => addon.compiledDim(headDim)),
     replay: (shape) => openReplay(addon, shape),
     capture: (plan, sink) => startCapture(addon, plan, sink),
     runPolicy: (plan, onProgress) => startPolicyRun(addon, plan, onProgress),

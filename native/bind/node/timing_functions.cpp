@@ -35,6 +35,21 @@ Napi::Value predict(const Napi::CallbackInfo& info) {
   return doubles(info.Env(), timing_numbers::of(prediction.value()));
 }
 
+/// timingAtLength(points, lengths, tokens)
+Napi::Value at_length(const Napi::CallbackInfo& info) {
+  const auto prediction = timing_at_length(points_of(info), doubles_of(info, 1, 1, "E_TIMING_POINTS", "a list of lengths"), number(info, 2));
+  if (!prediction) throw js_error(info.Env(), prediction.error());
+  return doubles(info.Env(), timing_numbers::of(prediction.value()));
+}
+
+/// kernelCounts(policy, op, tokens)
+Napi::Value counts(const Napi::CallbackInfo& info) {
+  const std::string policy = info[0].ToString(), op = info[1].ToString();
+  const auto choice = parse_policy(policy);
+  if (!choice) throw js_error(info.Env(), choice.error());
+  return doubles(info.Env(), timing_numbers::of(kernel_counts(choice.value(), op, info[2].ToNumber().Uint32Value())));
+}
+
 /// kernelWork(op, phase, shape)
 Napi::Value work(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
@@ -54,11 +69,23 @@ Napi::Value roofline(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), roofline_us(number(info, 0), number(info, 1), number(info, 2), number(info, 3)));
 }
 
+/// workRatio(knownFlops, knownBytes, wantedFlops, wantedBytes)
+Napi::Value ratio(const Napi::CallbackInfo& info) {
+  return Napi::Number::New(info.Env(), work_ratio(number(info, 0), number(info, 1), number(info, 2), number(info, 3)));
+}
+
+/// compiledDim(headDim)
+Napi::Value dim(const Napi::CallbackInfo& info) { return Napi::Number::New(info.Env(), compiled_dim(number(info, 0))); }
+
 }  // namespace
 
 void export_timing_functions(Napi::Env env, Napi::Object exports) {
   exports.Set("timingCurve", Napi::Function::New<curve>(env));
   exports.Set("timingPredict", Napi::Function::New<predict>(env));
+  exports.Set("timingAtLength", Napi::Function::New<at_length>(env));
+  exports.Set("kernelCounts", Napi::Function::New<counts>(env));
+  exports.Set("workRatio", Napi::Function::New<ratio>(env));
+  exports.Set("compiledDim", Napi::Function::New<dim>(env));
   exports.Set("kernelWork", Napi::Function::New<work>(env));
   exports.Set("roofline", Napi::Function::New<roofline>(env));
 }

@@ -1,6 +1,6 @@
 import { NativeError } from "../../engine.ts";
 import type {
-  CoreEngine, DType, HeadReplay, KernelShape, KernelWork, ParsedPolicy, PolicyCatalogue, ReplayShape, TileGrid, TileJob, TileValues, TimePrediction, TimingCurve, TimingPoints, VectorBlock,
+  CoreEngine, DType, HeadReplay, KernelCounts, KernelShape, KernelWork, ParsedPolicy, PolicyCatalogue, ReplayShape, TileGrid, TileJob, TileValues, TimePrediction, TimingCurve, TimingPoints, VectorBlock,
   VectorData,
 } from "../../engine.ts";
 import { Answers } from "./answers.ts";
@@ -9,7 +9,7 @@ import type { CoreExports, Pointer } from "./memory.ts";
 import { describePolicies, parsePolicy, scaledPreset } from "./policies.ts";
 import { WasmHeadReplay } from "./replay.ts";
 import { checkStorage, dtypeCode } from "./storage.ts";
-import { kernelWork, timingCurve, timingPredict } from "./timings.ts";
+import { kernelCounts, kernelWork, timingAtLength, timingCurve, timingPredict } from "./timings.ts";
 
 /** Where the module is: an address to fetch, its bytes, or a module compiled elsewhere (a worker receives one by message). */
 export type WasmSource = string | URL | ArrayBuffer | Uint8Array | WebAssembly.Module;
@@ -71,8 +71,14 @@ class WasmEngine implements CoreEngine {
   }
   kernelWork(shape: KernelShape): KernelWork { return kernelWork(this.#core, this.#memory, this.#answers, shape); }
   roofline(work: KernelWork, peakFlops: number, bytesPerSecond: number): number {
-    return this.#core.timing_roofline(work.flops, work.bytes, peakFlops, bytesPerSecond);
+    return this.#core.timing_roofline(work.leastFlops, work.leastBytes, peakFlops, bytesPerSecond);
   }
+  timingAtLength(points: TimingPoints, lengths: Float64Array, tokens: number): TimePrediction {
+    return timingAtLength(this.#core, this.#memory, this.#answers, points, lengths, tokens);
+  }
+  kernelCounts(policy: string, op: string, tokens: number): KernelCounts { return kernelCounts(this.#core, this.#memory, this.#answers, policy, op, tokens); }
+  workRatio(known: KernelWork, wanted: KernelWork): number { return this.#core.timing_work_ratio(known.flops, known.bytes, wanted.flops, wanted.bytes); }
+  compiledDim(headDim: number): number { return this.#core.timing_compiled_dim(headDim); }
 
   tile(grid: TileGrid, scale: number, window: number): TileJob {
     return new WasmTileJob(this.#core, this.#memory, grid, scale, window);

@@ -10,6 +10,10 @@ export interface ReplayExports {
   timing_curve(points: Pointer, count: number): number;
   timing_predict(points: Pointer, count: number, work: number, columnWork: number): number;
   kernel_work(op: Pointer, opLength: number, phase: Pointer, phaseLength: number, shape: Pointer): number;
+  timing_at_length(points: Pointer, lengths: Pointer, count: number, tokens: number): number;
+  kernel_counts(policy: Pointer, policyLength: number, op: Pointer, opLength: number, tokens: number): number;
+  timing_work_ratio(knownFlops: number, knownBytes: number, wantedFlops: number, wantedBytes: number): number;
+  timing_compiled_dim(headDim: number): number;
   timing_roofline(flops: number, bytes: number, peakFlops: number, bytesPerSecond: number): number;
   replay_new(
     layer: number, layers: number, heads: number, kvHeads: number, headDim: number, head: number,

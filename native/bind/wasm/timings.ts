@@ -1,5 +1,5 @@
-import type { KernelShape, KernelWork, TimePrediction, TimingCurve, TimingPoints } from "../../engine.ts";
-import { packPoints, packShape, unpackCurve, unpackPrediction, unpackWork } from "../timing.ts";
+import type { KernelCounts, KernelShape, KernelWork, TimePrediction, TimingCurve, TimingPoints } from "../../engine.ts";
+import { checkLengths, packPoints, packShape, unpackCounts, unpackCurve, unpackPrediction, unpackWork } from "../timing.ts";
 import type { Answers } from "./answers.ts";
 import type { CoreExports, LinearMemory } from "./memory.ts";
 
@@ -11,6 +11,19 @@ export function timingCurve(core: CoreExports, memory: LinearMemory, answers: An
 export function timingPredict(core: CoreExports, memory: LinearMemory, answers: Answers, points: TimingPoints, work: number, columnWork: number): TimePrediction {
   return answers.guarded(() => memory.scope((copy) =>
     core.timing_predict(copy(packPoints(points)), points.work.length, work, columnWork) ? unpackPrediction(answers.column(0, Float64Array)) : answers.failure()));
+}
+
+export function timingAtLength(core: CoreExports, memory: LinearMemory, answers: Answers, points: TimingPoints, lengths: Float64Array, tokens: number): TimePrediction {
+  checkLengths(points, lengths);
+  return answers.guarded(() => memory.scope((copy) =>
+    core.timing_at_length(copy(packPoints(points)), copy(lengths), lengths.length, tokens) ? unpackPrediction(answers.column(0, Float64Array)) : answers.failure()));
+}
+
+export function kernelCounts(core: CoreExports, memory: LinearMemory, answers: Answers, policy: string, op: string, tokens: number): KernelCounts {
+  return answers.guarded(() => memory.scope((copy) => {
+    const [text, name] = [new TextEncoder().encode(policy), new TextEncoder().encode(op)];
+    return core.kernel_counts(copy(text), text.length, copy(name), name.length, tokens) ? unpackCounts(answers.column(0, Float64Array)) : answers.failure();
+  }));
 }
 
 export function kernelWork(core: CoreExports, memory: LinearMemory, answers: Answers, shape: KernelShape): KernelWork {

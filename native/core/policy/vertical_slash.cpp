@@ -88,9 +88,7 @@ double kept_mass(const StripRows& strip, std::uint32_t rows, std::span<const std
 
 class Policy : public PrefillPolicy {
  public:
-  explicit Policy(const PolicyConfig& config)
-      : v_(config.count(index_v)), s_(config.count(index_s)), last_q_(config.count(index_last_q)), force_v_(config.count(index_force_v)),
-        force_s_(config.count(index_force_s)) {}
+  explicit Policy(const PolicyConfig& config) : config_(config), last_q_(config.count(index_last_q)) {}
 
   Status plan(const LayerInput& input, std::uint32_t head, PrefillPlan& plan) const override {
     const std::uint32_t tokens = input.prompt_tokens;
@@ -108,11 +106,12 @@ class Policy : public PrefillPolicy {
       return Ranked{rank(scores.column), rank(scores.distance)};
     });
 
-    const std::uint32_t v = std::min(tokens, std::max(v_, force_v_)), s = std::min(tokens, std::max(s_, least_distances));
-    const std::vector<std::uint8_t> keeps_column = keep(ranked.columns, v, force_v_), keeps_distance = keep(ranked.distances, s, force_s_);
+    const Kept count = kept(config_, tokens);
+    const std::vector<std::uint8_t> keeps_column = keep(ranked.columns, count.columns, count.forced_columns);
+    const std::vector<std::uint8_t> keeps_distance = keep(ranked.distances, count.distances, count.forced_distances);
     std::vector<std::uint32_t> columns, distances;
-    columns.reserve(v);
-    distances.reserve(s);
+    columns.reserve(count.columns);
+    distances.reserve(count.distances);
     for (std::uint32_t j = 0; j < tokens; ++j)
       if (keeps_column[j]) columns.push_back(j);
     for (std::uint32_t t = tokens; t-- > 0;)
@@ -121,16 +120,24 @@ class Policy : public PrefillPolicy {
     const double estimate = kept_mass(*strip, rows, keeps_column, keeps_distance);
     plan = plan_from_vertical_slash(tokens, std::move(columns), std::move(distances), input.visibility);
     plan.estimated_recall = estimate;
-    plan.forced_columns = std::min(force_v_, v);
-    plan.forced_distances = std::min(force_s_, s);
+    plan.forced_columns = count.forced_columns;
+    plan.forced_distances = count.forced_distances;
     return success();
   }
 
  private:
-  std::uint32_t v_, s_, last_q_, force_v_, force_s_;
+  PolicyConfig config_;
+  std::uint32_t last_q_;
 };
 
 }  // namespace
+
+Kept kept(const PolicyConfig& config, std::uint32_t tokens) {
+  const std::uint32_t columns = std::min(tokens, std::max(config.count(index_v), config.count(index_force_v)));
+  const std::uint32_t distances = std::min(tokens, std::max(config.count(index_s), least_distances));
+  return {columns, distances, std::min(config.count(index_force_v), columns), std::min(config.count(index_force_s), distances)};
+}
+
 }  // namespace vertical_slash
 
 PolicyEntry vertical_slash_entry() {

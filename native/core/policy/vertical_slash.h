@@ -7,6 +7,13 @@
 
 namespace attnscope::vertical_slash {
 
+/// What one head keeps of a prompt: max(v, force_v) columns and max(s, 50) distances, as the published code, neither more than
+/// there are tokens; and how many of both are forced. The policy, the timing harness and predicted times all count by this.
+struct Kept {
+  std::uint32_t columns = 0, distances = 0, forced_columns = 0, forced_distances = 0;
+};
+Kept kept(const PolicyConfig& config, std::uint32_t tokens);
+
 /// Appends to a started plan, for every row block of 64 queries, its tiles and the columns outside them.
 /// `columns` ascending, `distances` descending, both distinct and below plan.tokens.
 ///

@@ -27,14 +27,37 @@ KernelWork prefill_attention(const KernelShape& s, double tiles, double column_t
           .bytes = 2 * query_bytes(s, queries) + 2 * key_bytes(s, s.tokens) + 4 * s.heads * queries + 4 * list_entries};
 }
 
-KernelWork dense(const KernelShape& s) { return prefill_attention(s, s.heads * causal_blocks(s.tokens, queries_of(s)), 0, 0); }
-
-KernelWork a_shape(const KernelShape& s) {
-  const double own = s.heads * a_shape_blocks(s.tokens, queries_of(s), s.columns, s.distances);
-  return prefill_attention(s, s.tiles > 0 ? s.tiles : own, 0, 0);
+KernelWork dense(const KernelShape& s) {
+  KernelWork work = prefill_attention(s, s.heads * causal_blocks(s.tokens, queries_of(s)), 0, 0);
+  work.least_flops = 4 * s.head_dim * s.heads * causal_pairs(s.tokens, queries_of(s));
+  return work;
 }
 
-KernelWork sparse(const KernelShape& s) { return prefill_attention(s, s.tiles, s.column_tiles, s.tiles + block * s.column_tiles); }
+/// Of the keys those on the diagonal are read whatever else is; without its parameters every row has no more than itself for sure.
+KernelWork a_shape(const KernelShape& s) {
+  const double queries = queries_of(s), own = s.heads * a_shape_blocks(s.tokens, queries, s.columns, s.distances);
+  KernelWork work = prefill_attention(s, s.tiles > 0 ? s.tiles : own, 0, 0);
+  work.least_flops = 4 * s.head_dim * s.heads * a_shape_pairs(s.tokens, queries, s.columns, std::max(1.0, s.distances));
+  work.least_bytes = work.bytes - 2 * key_bytes(s, s.tokens - queries);
+  return work;
+}
+
+/// Pairs that tiles and column tiles hold at least, of one head after the other. Hidden are in every row block at most the half
+/// above the diagonal; where tiles are not aligned also what the last of a range has past the block, and the padding of the
+/// last column tile; and all of rows that a ragged block lacks.
+double least_pairs(const KernelShape& s, bool aligned) {
+  const double queries = queries_of(s), rows = blocks_of(queries), lacking = rows * block - queries;
+  const double hidden = rows * (triangle(block) + (aligned ? 0 : 2 * block * (block - 1))) + lacking * block * (blocks_of(s.tokens) + 2);
+  return std::max(0.0, cells * (s.tiles + s.column_tiles) - s.heads * hidden);
+}
+
+/// Which keys are read at all is the lists' to say: queries, outputs, LSE and an entry a tile move for sure.
+KernelWork sparse(const KernelShape& s) {
+  KernelWork work = prefill_attention(s, s.tiles, s.column_tiles, s.tiles + block * s.column_tiles);
+  work.least_flops = 4 * s.head_dim * least_pairs(s, s.op == "block-sparse");
+  work.least_bytes = work.bytes - 2 * key_bytes(s, s.tokens) - 4 * (block - 1) * s.column_tiles;
+  return work;
+}
 
 /// The last 64 queries against all keys, summed by column and by distance.
 KernelWork strip(const KernelShape& s) {
@@ -51,7 +74,9 @@ KernelWork select(const KernelShape& s) {
 /// Every row block walks over all selected columns and distances; runs of distances that are neighbours end in fewer tiles.
 KernelWork convert(const KernelShape& s) {
   const double entries = s.heads * (s.columns + s.distances), blocks = blocks_of(s.tokens);
-  return {.work = blocks * entries, .column_work = s.tiles, .unit = "entries", .bytes = 4 * entries + 4 * (s.tiles + block * s.column_tiles) + 8 * s.heads * (blocks + 1)};
+  const double ends = 8 * s.heads * (blocks + 1);
+  return {.work = blocks * entries, .column_work = s.tiles, .unit = "entries", .bytes = 4 * entries + 4 * (s.tiles + block * s.column_tiles) + ends,
+          .least_bytes = 4 * entries + 4 * (s.tiles + s.column_tiles) + ends};
 }
 
 /// Means of 64 rows of Q and of K.
@@ -106,7 +131,8 @@ KernelWork sort_buckets(const KernelShape& s) {
 KernelWork reduce(const KernelShape& s) {
   const double queries = queries_of(s), blocks = s.heads * causal_blocks(s.tokens, queries);
   return {.work = blocks, .unit = in_blocks, .flops = 2 * s.head_dim * cells * blocks,
-          .bytes = query_bytes(s, queries) + key_bytes(s, s.tokens) + 28 * s.heads * queries + 16 * s.heads * s.tokens};
+          .bytes = query_bytes(s, queries) + key_bytes(s, s.tokens) + 28 * s.heads * queries + 16 * s.heads * s.tokens,
+          .least_flops = 2 * s.head_dim * s.heads * causal_pairs(s.tokens, queries)};
 }
 
 /// K and V of all tokens.
@@ -158,6 +184,17 @@ double causal_blocks(double tokens, double queries) {
   return triangle(rows) + (rows - 1) * blocks_of(tokens - queries) + blocks_of(tokens);
 }
 
+double causal_pairs(double tokens, double queries) { return queries * (tokens - queries) + kernel_shapes::triangle(queries + 1); }
+
+double a_shape_pairs(double tokens, double queries, double sink, double local) {
+  // Of rows [0, n): what lies within local, and of what lies before that the sinks.
+  const auto prefix = [&](double n) {
+    const double far = std::max(0.0, n - local), cut = std::min(far, sink);
+    return kernel_shapes::triangle(n - far + 1) + far * local + kernel_shapes::triangle(cut + 1) + (far - cut) * sink;
+  };
+  return prefix(tokens) - prefix(tokens - queries);
+}
+
 double a_shape_blocks(double tokens, double queries, double sink, double local) {
   using kernel_shapes::blocks_of, kernel_shapes::a_shape_prefix;
   const double sinks = blocks_of(std::min(sink, tokens)), before = blocks_of(std::max(local, 1.0) - 1);
@@ -173,13 +210,29 @@ Result<KernelWork> kernel_work(const KernelShape& shape) {
   if (!std::all_of(std::begin(numbers), std::end(numbers), usable) || (shape.tokens > 0 && shape.queries > shape.tokens))
     return Error{"E_TIMING_KERNEL", "the shape asked of " + name + " holds a negative number, none at all, or more queries than tokens; pass counts"};
   for (const auto& kernel : kernel_shapes::kernels)
-    if (kernel.op == shape.op && kernel.phase == shape.phase) return kernel.work(shape);
+    if (kernel.op == shape.op && kernel.phase == shape.phase) {
+      KernelWork work = kernel.work(shape);
+      if (std::isnan(work.least_flops)) work.least_flops = work.flops;
+      if (std::isnan(work.least_bytes)) work.least_bytes = work.bytes;
+      return work;
+    }
   return Error{"E_TIMING_KERNEL", "no kernel is called " + name + "; docs/format.md lists operations and phases"};
 }
 
 double roofline_us(double flops, double bytes, double peak_flops, double bytes_per_second) {
   const double compute = flops / peak_flops, memory = bytes / bytes_per_second;
   return 1e6 * (std::isnan(compute) ? memory : std::isnan(memory) ? compute : std::max(compute, memory));
+}
+
+double work_ratio(double known_flops, double known_bytes, double wanted_flops, double wanted_bytes) {
+  constexpr double compute_bound = 16;  // operations a byte: decode has 1 to 8, attention over a prompt thousands
+  return known_flops / known_bytes >= compute_bound ? wanted_flops / known_flops : wanted_bytes / known_bytes;
+}
+
+double compiled_dim(double head_dim) {
+  for (const double size : {64.0, 96.0, 128.0})
+    if (head_dim <= size) return size;
+  return head_dim;
 }
 
 }  // namespace attnscope

@@ -29,7 +29,10 @@ struct KernelWork {
   double work = 0, column_work = 0;
   const char* unit = "";           // of both
   double flops = unknown;          // multiplications and additions, whole 64 x 64 blocks and tiles as kernels compute them
-  double bytes = unknown;          // least moved: everything read and written once
+  double bytes = unknown;          // everything read and written once: all keys and values, padded lists
+  /// What no kernel of this shape can do with less of: products of visible pairs alone, and bytes that certainly move. Below
+  /// the two above where those count whole blocks; what a bound is made of.
+  double least_flops = unknown, least_bytes = unknown;
 };
 
 /// dense, a-shape, vertical-slash, block-sparse, reduce: 64 x 64 blocks; others by what they walk over. E_TIMING_KERNEL names
@@ -41,7 +44,21 @@ double causal_blocks(double tokens, double queries);
 /// The same for key < sink or query - key < local, in aligned tiles: what the policy a-shape plans.
 double a_shape_blocks(double tokens, double queries, double sink, double local);
 
+/// Visible pairs of one head's last `queries` rows.
+double causal_pairs(double tokens, double queries);
+/// Those of them with key < sink or query - key < local.
+double a_shape_pairs(double tokens, double queries, double sink, double local);
+
 /// Least microseconds a device with these peaks needs; a peak or count that is not known (NaN) bounds nothing, NaN if none is.
+/// Of KernelWork: least_flops and least_bytes.
 double roofline_us(double flops, double bytes, double peak_flops, double bytes_per_second);
+
+/// How many times as long `wanted` takes as `known`, both of one kernel in different shapes: as much as it multiplies where the
+/// known one multiplies enough for each byte to be bound by that, else as much as it moves.
+double work_ratio(double known_flops, double known_bytes, double wanted_flops, double wanted_bytes);
+
+/// Channels that CUDA kernels compute a head with: the smallest size they are compiled for (for_instance in native/cuda/mma_tile.h)
+/// that holds it; the head's own where none does. CPU kernels compute with the head's own.
+double compiled_dim(double head_dim);
 
 }  // namespace attnscope

@@ -3,29 +3,19 @@
 #include <optional>
 
 #include "core/policy/synthetic_indices.h"
+#include "core/policy/vertical_slash.h"
 #include "host/failure.h"
 #include "host/timing/cells.h"
 
 namespace attnscope::timing {
 namespace {
 
-enum Parameter { kV, kS, kLastQ, kForceV, kForceS };  // as the policy declares them
-constexpr std::uint32_t kLeastDistances = 50;           // max(s, 50), as the policy
-
 /// What one budget keeps at a length.
-struct Budget {
+struct Budget : vertical_slash::Kept {
   std::string policy;
-  std::uint32_t columns = 0, distances = 0, forced_columns = 0, forced_distances = 0;
 };
 
-Budget budget_of(const PolicyChoice& choice, std::uint32_t tokens) {
-  const PolicyConfig& c = choice.config;
-  Budget b{write_policy(choice), std::min(tokens, std::max<std::uint32_t>(c.count(kV), c.count(kForceV))),
-           std::min(tokens, std::max<std::uint32_t>(c.count(kS), kLeastDistances)), 0, 0};
-  b.forced_columns = std::min<std::uint32_t>(c.count(kForceV), b.columns);
-  b.forced_distances = std::min<std::uint32_t>(c.count(kForceS), b.distances);
-  return b;
-}
+Budget budget_of(const PolicyChoice& choice, std::uint32_t tokens) { return {vertical_slash::kept(choice.config, tokens), write_policy(choice)}; }
 
 /// Chosen columns and distances of all heads, on the device.
 struct Chosen {
