@@ -1,6 +1,7 @@
 /**
- * Peaks of devices, for lower bounds (a roofline) where nothing was measured: no kernel reaches them, so they are never shown as
- * times. Only values with a source that was read; null where there is none. GB = 10^9 bytes.
+ * Peaks of devices, for lower bounds (a roofline): no kernel reaches them. A bound is shown as what it is, a dotted line on the
+ * timings page and a modelled time, "lower bound from the device's peaks", of a kernel that was not measured on the device; never
+ * as a measured or interpolated one. Only values with a source that was read; null where there is none. GB = 10^9 bytes.
  */
 export interface Sourced { readonly value: number; readonly source: string }
 

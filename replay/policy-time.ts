@@ -1,11 +1,13 @@
 import { peaksOf } from "../data/hardware.ts";
 import type { Hardware } from "../data/hardware.ts";
 import type { TimingRow } from "../data/format/timings.ts";
-import type { CoreEngine, KernelShape, ParsedPolicy, PolicyCatalogue, PolicyDescriptor, PolicyKernel, TimeKind } from "../native/engine.ts";
+import type { CoreEngine, KernelShape, ParsedPolicy, PolicyCatalogue, PolicyDescriptor, PolicyKernel } from "../native/engine.ts";
+import { addTimes } from "./add-times.ts";
+import type { Time } from "./add-times.ts";
 import { chooseCurve } from "./timing-curves.ts";
 import type { Curve, HeadShape } from "./timing-curves.ts";
 
-export type TimeEngine = Pick<CoreEngine, "timingPredict" | "kernelWork" | "roofline" | "parsePolicy">;
+export type TimeEngine = Pick<CoreEngine, "timingPredict" | "kernelWork" | "kernelCounts" | "workRatio" | "compiledDim" | "roofline" | "parsePolicy">;
 
 /** What times are taken from. */
 export interface TimeSource {
@@ -29,9 +31,9 @@ export interface ModelShape extends HeadShape { layers: number }
 export interface TimeRequest { prompt: number; generated: number }
 
 /** One kernel. error: relative, NaN where it has none (modelled, or a curve too short). */
-export interface TimePart { op: string; phase: string; name: string; us: number; kind: TimeKind; error: number; note: string }
-/** Kernels one after the other. kind: the weakest of its parts. error: weighted by time, as if all were off the same way. */
-export interface TimeSum { us: number; kind: TimeKind; error: number; parts: readonly TimePart[]; /** false: a kernel that belongs to it is in `missing`. */ complete: boolean }
+export interface TimePart extends Time { op: string; phase: string; name: string; note: string }
+/** Kernels one after the other, as addTimes adds them. */
+export interface TimeSum extends Time { parts: readonly TimePart[]; /** false: a kernel that belongs to it is in `missing`. */ complete: boolean }
 
 export interface PolicyTimes {
   /** Over the prompt, once after it, and of a decode step; null where the policy launches nothing then, or nothing that has a time. */
@@ -41,9 +43,6 @@ export interface PolicyTimes {
   /** What the policy does besides, for which there is no kernel; empty where nothing. */
   untimed: string;
 }
-
-const WEAKER: readonly TimeKind[] = ["measured", "interpolated", "extrapolated", "modelled"];
-export const weakest = (kinds: readonly TimeKind[]): TimeKind => WEAKER[Math.max(...kinds.map((kind) => WEAKER.indexOf(kind)))] ?? "measured";
 
 /**
  * What a policy takes on a device, kernel by kernel. `heads`: metrics of every head of a layer, or of one that stands for all,
@@ -66,21 +65,13 @@ export function policyTime(from: TimeSource, policy: string | ParsedPolicy, mode
   return { prefill: sum("prefill"), build: sum("build"), step: sum("step"), missing, untimed: descriptor.untimed };
 }
 
-/** Times of one after the other. */
-export function addTimes(times: readonly Pick<TimeSum, "us" | "kind" | "error">[]): Pick<TimeSum, "us" | "kind" | "error"> {
-  const us = times.reduce((sum, time) => sum + time.us, 0);
-  const known = times.filter(({ error }) => Number.isFinite(error));
-  return {
-    us, kind: weakest(times.map(({ kind }) => kind)),
-    error: known.length === 0 ? Number.NaN : known.reduce((sum, time) => sum + time.error * time.us, 0) / known.reduce((sum, time) => sum + time.us, 0),
-  };
-}
-
-/** What each kernel of the policy is asked to do in one layer; null where the metrics do not say. */
+/**
+ * What each kernel of the policy is asked to do in one layer; null where the metrics do not say. Metrics and the engine's counts are
+ * only put where a kernel takes them; what work they make is the engine's to say.
+ */
 function shapes(
-  { catalogue, dtype }: TimeSource, descriptor: PolicyDescriptor, { values }: ParsedPolicy, model: ModelShape, heads: readonly Float64Array[], { prompt, generated }: TimeRequest,
+  { engine, catalogue, dtype }: TimeSource, descriptor: PolicyDescriptor, { text }: ParsedPolicy, model: ModelShape, heads: readonly Float64Array[], { prompt, generated }: TimeRequest,
 ): (op: string, phase: string) => KernelShape | null {
-  const parameter = (name: string): number => values[descriptor.parameters.findIndex((each) => each.name === name)] ?? 0;
   const mean = (metric: string): number => {
     const at = catalogue.metrics.findIndex(({ name }) => name === metric);
     return heads.reduce((sum, head) => sum + (head[at] ?? Number.NaN), 0) / heads.length;
@@ -89,18 +80,17 @@ function shapes(
   const plain = { heads: model.heads, kvHeads: model.kvHeads, headDim: model.headDim, bytesPerElement: dtype === "f32" ? 4 : 2, tiles: 0, columnTiles: 0, keys: 0, columns: 0, distances: 0, topK: 0 };
   const fill: Readonly<Record<string, () => Partial<KernelShape>>> = {
     "a-shape": () => ({ tiles }),
-    "vertical-slash": () => ({ tiles, columnTiles, columns: Math.min(prompt, parameter("v")), distances: Math.min(prompt, parameter("s")) }),
-    "block-sparse": () => ({ tiles, columnTiles, topK: parameter("top_k") }),
+    "vertical-slash": () => ({ tiles, columnTiles }),
+    "block-sparse": () => ({ tiles, columnTiles }),
     // Steps differ in length by what is decoded; keys a step of its middle reads.
     decode: () => ({ tokens: prompt + Math.round(generated / 2), queries: 1 }),
     "decode-list": () => ({
       tokens: prompt + Math.round(generated / 2), queries: 1, keys: mean(descriptor.family === "retention" ? "mean_resident" : "read_keys"),
       columns: descriptor.unit === "query head" ? model.heads : model.kvHeads,
     }),
-    simhash: () => ({ columns: parameter("L"), topK: parameter("K") }),
   };
   return (op, phase) => {
-    const shape: KernelShape = { op, phase, tokens: prompt, queries: op === "lagkv" || op === "simhash" ? 0 : prompt, ...plain, ...fill[op]?.() };
+    const shape: KernelShape = { op, phase, tokens: prompt, queries: op === "lagkv" || op === "simhash" ? 0 : prompt, ...plain, ...engine.kernelCounts(text, op, prompt), ...fill[op]?.() };
     // Selection needs no tiles; what does, is not timed without them.
     if (phase === "estimate" || phase === "select") Object.assign(shape, { tiles: 0, columnTiles: 0 });
     return Object.values(shape).some((value) => Number.isNaN(value)) ? null : shape;
@@ -118,7 +108,7 @@ type OneTime = Pick<TimePart, "us" | "kind" | "error" | "note">;
 
 function measured({ engine, curves, device, driver, source, dtype, threads }: TimeSource, shape: KernelShape): OneTime | null {
   const chosen = chooseCurve(curves, {
-    device, source, op: shape.op, phase: shape.phase, heads: shape.heads, kvHeads: shape.kvHeads, headDim: shape.headDim, dtype,
+    device, source, op: shape.op, phase: shape.phase, heads: shape.heads, kvHeads: shape.kvHeads, headDim: shape.headDim, compiledDim: engine.compiledDim(shape.headDim), dtype,
     ...(driver === undefined ? {} : { driver }), ...(threads === undefined ? {} : { threads }),
   });
   const own = chosen?.curve.rows[0];
@@ -132,13 +122,9 @@ function measured({ engine, curves, device, driver, source, dtype, threads }: Ti
     ...shape, headDim: own.headDim, bytesPerElement: own.dtype === "f32" ? 4 : 2, kvHeads: Math.max(1, Math.round((shape.heads * own.kvHeads) / own.heads)),
     ...(shape.op === "decode-list" ? { columns: shape.columns === shape.heads ? shape.heads : 0 } : {}),
   };
-  const wanted = engine.kernelWork(shape), known = engine.kernelWork(like);
-  const ratio = known.flops / known.bytes >= COMPUTE_BOUND ? wanted.flops / known.flops : wanted.bytes / known.bytes;
+  const known = engine.kernelWork(like), ratio = engine.workRatio(known, engine.kernelWork(shape));
   return { us: engine.timingPredict(chosen.curve.points, known.work, known.columnWork).us * ratio, kind: "modelled", error: Number.NaN, note: chosen.note };
 }
-
-/** Operations a byte from which on a kernel is taken to be bound by them: decode has 1 to 8, attention over a prompt thousands. */
-const COMPUTE_BOUND = 16;
 
 /** The least the device's peaks allow, where it has no measurement of the kernel. */
 function bound({ engine, hardware, dtype }: TimeSource, shape: KernelShape): OneTime | null {

@@ -42,6 +42,8 @@ export interface WantedCurve extends HeadShape {
   batching?: TimingRow["batching"];
   /** As many as possible where left out. */
   threads?: number;
+  /** Channels that GPU kernels compute headDim with (CoreEngine.compiledDim); its own where left out. Says nothing of CPU curves. */
+  compiledDim?: number;
 }
 
 export interface ChosenCurve {
@@ -52,12 +54,9 @@ export interface ChosenCurve {
   note: string;
 }
 
-/** Channels that kernels of head_dim d really compute with: the sizes they are compiled for. */
-export const paddedDim = (headDim: number): number => [64, 96, 128].find((size) => headDim <= size) ?? headDim;
-
 /**
- * The curve whose times are those of a shape, or the nearest one: head_dim and dtype first, then heads in the same groups,
- * then the number of heads. Null where the device has none of this kernel. Curves with the cache overwritten before each
+ * The curve whose times are those of a shape, or the nearest one: head_dim (on a GPU that which its kernels compute with next) and
+ * dtype first, then heads in the same groups, then the number of heads. A choice among rows: what their times become is the engine's. Null where the device has none of this kernel. Curves with the cache overwritten before each
  * repetition come first, since in a model other layers run in between; then those with most threads, points and the latest date.
  */
 export function chooseCurve(curves: readonly Curve[], wanted: WantedCurve): ChosenCurve | null {
@@ -79,7 +78,7 @@ const ratio = (a: number, b: number): number => Math.abs(Math.log(a / b));
 function rank({ rows }: Curve, wanted: WantedCurve): number[] {
   const own = rows[0] as TimingRow;
   return [
-    own.headDim === wanted.headDim ? 0 : own.headDim === paddedDim(wanted.headDim) ? 1 : 2 + ratio(own.headDim, wanted.headDim),
+    own.headDim === wanted.headDim ? 0 : own.threads === 0 && own.headDim === wanted.compiledDim ? 1 : 2 + ratio(own.headDim, wanted.headDim),
     own.dtype === wanted.dtype ? 0 : own.dtype !== "f32" && wanted.dtype !== "f32" ? 1 : 2,
     ratio(own.heads / own.kvHeads, wanted.heads / wanted.kvHeads), ratio(own.heads, wanted.heads),
     own.flushed === 1 ? 0 : 1, -own.threads, -rows.length, -Date.parse(own.date),

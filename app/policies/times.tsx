@@ -7,7 +7,7 @@ import { policyTime, type ModelShape, type PolicyTimes, type TimeRequest, type T
 import { timingCurves } from "../../replay/timing-curves.ts";
 import { useView } from "../state/store.ts";
 import { useTimings } from "../timings/context.tsx";
-import { isOwn, type TimedDevice } from "../timings/devices.ts";
+import { driverOf, isOwn, type TimedDevice } from "../timings/devices.ts";
 import type { TimingEngine } from "../timings/engine.ts";
 import { usePolicies } from "./context.tsx";
 
@@ -49,8 +49,9 @@ function dtypeOf(device: TimedDevice | null, wanted: TimeSource["dtype"]): TimeS
   return own.length === 0 || own.some(({ dtype }) => dtype === wanted) ? wanted : (own[0] as TimingRow).dtype;
 }
 
-function sourceOf(engine: TimingEngine, catalogue: PolicyCatalogue, { name, driver, sources, rows, hardware }: TimedDevice, dtype: TimeSource["dtype"]): TimeSource {
-  return { engine, catalogue, curves: timingCurves(rows), device: name, ...(rows.length > 0 ? { driver } : {}), source: sources.find(isOwn) ?? sources[0] ?? "", dtype, hardware };
+function sourceOf(engine: TimingEngine, catalogue: PolicyCatalogue, device: TimedDevice, dtype: TimeSource["dtype"]): TimeSource {
+  const { name, sources, rows, hardware } = device, source = sources.find(isOwn) ?? sources[0] ?? "", driver = driverOf(device, source);
+  return { engine, catalogue, curves: timingCurves(rows), device: name, ...(driver === null ? {} : { driver }), source, dtype, hardware };
 }
 
 function timesOf(source: TimeSource, model: ModelShape, request: TimeRequest): NonNullable<Timer["of"]> {

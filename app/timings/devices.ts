@@ -3,12 +3,13 @@ import { HARDWARE, hardwareOf, type Hardware } from "../../data/hardware.ts";
 import { DEVICE_CHARACTERS } from "../state/schema.ts";
 import type { TimingRow } from "../../data/format/timings.ts";
 
-/** One device with one driver: what the picker offers. */
+/** One device, whoever measured on it and under which driver: what the picker offers. Peers name their own builds and runtimes as drivers. */
 export interface TimedDevice {
   /** Short name for links. */
   id: string;
   name: string;
-  driver: string;
+  /** Of attnscope's rows first, then peers', each the latest first. */
+  drivers: readonly string[];
   gpu: boolean;
   /** Who measured: attnscope itself first, then peers by name. */
   sources: readonly string[];
@@ -30,23 +31,34 @@ export const onGpu = ({ threads }: Pick<TimingRow, "threads">): boolean => threa
 
 /** Devices of all tables together, those with a GPU first, then those with most rows; last those of which only the data sheet is known. */
 export function devicesOf(rows: readonly TimingRow[]): TimedDevice[] {
-  const grouped = group(rows, ({ device, driver }) => `${device}\n${driver}`);
-  const names = group([...grouped.keys()], (key) => deviceId(key.split("\n")[0] ?? ""));
-  const devices = [...grouped].map(([key, own]): TimedDevice => {
-    const { device, driver } = own[0] as TimingRow;
-    const plain = deviceId(device);
-    // The name alone where it says enough.
-    const id = (names.get(plain) ?? []).indexOf(key) <= 0 ? plain : `${deviceId(driver).slice(0, 12)}-${plain}`.slice(0, DEVICE_CHARACTERS).replaceAll(/-+$/g, "");
+  const grouped = group(rows, ({ device }) => device);
+  const names = group([...grouped.keys()], deviceId);
+  const devices = [...grouped].map(([device, own]): TimedDevice => {
+    const plain = deviceId(device), place = (names.get(plain) ?? []).indexOf(device);
     const days = own.map(({ date }) => date.slice(0, 10)).toSorted();
     const sources = [...new Set(own.map(({ source }) => source))].toSorted((a, b) => Number(isOwn(b)) - Number(isOwn(a)) || a.localeCompare(b));
-    return { id, name: device, driver, gpu: onGpu(own[0] as TimingRow), sources, dates: [days[0] ?? "", days.at(-1) ?? ""], rows: own, hardware: hardwareOf(device) };
+    return {
+      // Names that are cut to the same letters are numbered.
+      id: place <= 0 ? plain : `${place + 1}-${plain}`.slice(0, DEVICE_CHARACTERS).replaceAll(/-+$/g, ""),
+      name: device, drivers: driversOf(own), gpu: onGpu(own[0] as TimingRow), sources, dates: [days[0] ?? "", days.at(-1) ?? ""], rows: own, hardware: hardwareOf(device),
+    };
   });
   const sheets = HARDWARE.filter((hardware) => !devices.some((device) => device.hardware === hardware)).map((hardware): TimedDevice => {
     const name = hardware.names[0] ?? "";
-    return { id: deviceId(name), name, driver: "", gpu: true, sources: [], dates: ["", ""], rows: [], hardware };
+    return { id: deviceId(name), name, drivers: [], gpu: true, sources: [], dates: ["", ""], rows: [], hardware };
   });
   return [...devices.toSorted((a, b) => Number(b.gpu) - Number(a.gpu) || b.rows.length - a.rows.length), ...sheets];
 }
+
+/** Distinct drivers, ours before peers', the latest first. */
+function driversOf(rows: readonly TimingRow[]): string[] {
+  const latest = rows.toSorted((a, b) => Number(isOwn(b.source)) - Number(isOwn(a.source)) || b.date.localeCompare(a.date));
+  return [...new Set(latest.map(({ driver }) => driver))].filter((driver) => driver !== "");
+}
+
+/** The driver under which a source measured last; null where it measured nothing. */
+export const driverOf = ({ rows }: Pick<TimedDevice, "rows">, source: string): string | null =>
+  rows.filter((row) => row.source === source).toSorted((a, b) => b.date.localeCompare(a.date))[0]?.driver ?? null;
 
 export const isMeasured = ({ rows }: Pick<TimedDevice, "rows">): boolean => rows.length > 0;
 

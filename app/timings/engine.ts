@@ -2,7 +2,7 @@ import wasm from "../../build/wasm/attnscope.wasm?url";
 import type { CoreEngine } from "../../native/engine.ts";
 
 /** What timings need of the engine. */
-export type TimingEngine = Pick<CoreEngine, "timingCurve" | "timingPredict" | "kernelWork" | "roofline" | "parsePolicy">;
+export type TimingEngine = Pick<CoreEngine, "timingCurve" | "timingPredict" | "timingAtLength" | "kernelWork" | "kernelCounts" | "workRatio" | "compiledDim" | "roofline" | "parsePolicy">;
 
 let loading: Promise<TimingEngine> | null = null;
 

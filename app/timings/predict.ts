@@ -1,4 +1,5 @@
 import type { TimeKind, TimingPoints } from "../../native/engine.ts";
+import { addTimes, weakest } from "../../replay/add-times.ts";
 import { timingPoints } from "../../replay/timing-curves.ts";
 import type { TimingEngine } from "./engine.ts";
 import type { TimingRow } from "../../data/format/timings.ts";
@@ -9,7 +10,7 @@ import type { Series } from "./series.ts";
 export interface Estimate {
   us: number;
   kind: TimeKind;
-  /** Relative, of the measurements around; NaN for a measurement itself. */
+  /** Relative: of a measurement its spread, else of the measurements around; NaN where it is not known. */
   error: number;
   /** Lengths measured next to it; null where there is none on that side. */
   below: number | null; above: number | null;
@@ -17,50 +18,38 @@ export interface Estimate {
 export interface PhaseEstimate extends Estimate { phase: string }
 export interface TotalEstimate extends Estimate { phases: readonly PhaseEstimate[] }
 
-const points = new WeakMap<readonly TimingRow[], TimingPoints>();
+interface Curve { points: TimingPoints; lengths: Float64Array }
+const curves = new WeakMap<readonly TimingRow[], Curve>();
 
 /** The same object for the same rows: lines are walked in many small steps. */
-function pointsOf(rows: readonly TimingRow[]): TimingPoints {
-  const known = points.get(rows) ?? timingPoints(rows);
-  points.set(rows, known);
+function curveOf(rows: readonly TimingRow[]): Curve {
+  const known = curves.get(rows) ?? { points: timingPoints(rows), lengths: Float64Array.from(rows, ({ tokens }) => tokens) };
+  curves.set(rows, known);
   return known;
 }
 
 /**
- * A phase at a length. Work between two measured lengths follows them in logarithms (exact where it grows as a power of
- * the length); beyond the ends it goes on as between the last two that are not sides of one tile's edge. The engine makes
- * time of it. Null with fewer than two lengths, except at a measured one.
+ * A phase at a length, as the engine tells it (native/core/timing/length.h); without the engine a measured length is what its row
+ * says. Null where fewer than two lengths leave nothing to go by.
  */
 export function phaseAt(engine: TimingEngine | null, phase: string, rows: readonly TimingRow[], tokens: number): PhaseEstimate | null {
-  const exact = rows.find((row) => row.tokens === tokens);
-  if (exact !== undefined) return { phase, us: exact.medianUs, kind: "measured", error: Number.NaN, below: tokens, above: tokens };
-  if (engine === null || rows.length < 2) return null;
-  const next = rows.findIndex((row) => row.tokens > tokens);
-  const inside = next > 0;
-  const ends = inside ? [rows[next - 1], rows[next]] : next < 0 ? [rows.findLast((row) => spans([row.tokens, (rows.at(-1) as TimingRow).tokens])), rows.at(-1)] : [rows[0], rows.find((row) => spans([row.tokens, (rows[0] as TimingRow).tokens]))];
-  const [low, high] = ends;
-  if (low === undefined || high === undefined) return null;
-  const share = Math.log(tokens / low.tokens) / Math.log(high.tokens / low.tokens);
-  const between = (a: number, b: number): number => (a > 0 && b > 0 ? a * (b / a) ** share : Math.max(0, a + share * (b - a)));
-  const { us, kind, error } = engine.timingPredict(pointsOf(rows), between(low.work, high.work), between(low.columnWork, high.columnWork));
-  // Work outside of what was measured is never called interpolated, however the engine's clamp falls.
-  return { phase, us, kind: inside ? "interpolated" : kind === "modelled" ? kind : "extrapolated", error, below: inside ? low.tokens : next < 0 ? high.tokens : null, above: inside ? high.tokens : next < 0 ? null : low.tokens };
+  if (engine === null || rows.length === 0) {
+    const exact = rows.find((row) => row.tokens === tokens);
+    return exact === undefined ? null : { phase, us: exact.medianUs, kind: "measured", error: Number.NaN, below: tokens, above: tokens };
+  }
+  const { points, lengths } = curveOf(rows);
+  const { us, kind, error, below, above } = engine.timingAtLength(points, lengths, tokens);
+  return Number.isNaN(us) ? null : { phase, us, kind, error, below: lengths[below] ?? null, above: lengths[above] ?? null };
 }
 
-const WORST: readonly TimeKind[] = ["measured", "interpolated", "extrapolated", "modelled"];
-export const worseKind = (a: TimeKind, b: TimeKind): TimeKind => (WORST.indexOf(a) > WORST.indexOf(b) ? a : b);
-
-/** All phases of a line at a length, added; errors weighted by times, since those of one machine tend to go together. */
+/** All phases of a line at a length, added. */
 export function totalAt(engine: TimingEngine | null, { phases, rows }: Pick<Series, "phases" | "rows">, tokens: number): TotalEstimate | null {
   const parts = phases.map((phase) => phaseAt(engine, phase, rows.get(phase) ?? [], tokens));
   if (parts.length === 0 || parts.includes(null)) return null;
   const own = parts as PhaseEstimate[];
-  const us = own.reduce((sum, part) => sum + part.us, 0);
-  const known = own.filter(({ error }) => Number.isFinite(error));
   const lowest = own.map(({ below }) => below), highest = own.map(({ above }) => above);
   return {
-    us, phases: own, kind: own.map(({ kind }) => kind).reduce(worseKind),
-    error: known.length === 0 ? Number.NaN : known.reduce((sum, part) => sum + part.error * part.us, 0) / us,
+    ...addTimes(own), phases: own,
     below: lowest.includes(null) ? null : Math.min(...(lowest as number[])), above: highest.includes(null) ? null : Math.max(...(highest as number[])),
   };
 }
@@ -127,5 +116,5 @@ export function crossing(engine: TimingEngine | null, series: Series, base: Seri
   }
   const at = totalAt(engine, base, b), policy = totalAt(engine, series, b);
   if (at === null || policy === null) return { state: "unknown", at: null };
-  return { state: "crosses", at: { tokens: b, us: at.us, kind: worseKind(at.kind, policy.kind) === "extrapolated" ? "extrapolated" : "interpolated" } };
+  return { state: "crosses", at: { tokens: b, us: at.us, kind: weakest([at.kind, policy.kind]) === "extrapolated" ? "extrapolated" : "interpolated" } };
 }

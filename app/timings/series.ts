@@ -1,5 +1,6 @@
 import { group } from "d3-array";
-import { isOwn } from "./devices.ts";
+import { addTimes } from "../../replay/add-times.ts";
+import { driverOf, isOwn } from "./devices.ts";
 import { spans, splitLines } from "./lines.ts";
 import { BASE, GROUPS, PHASES, selected, type Selection } from "./selection.ts";
 import type { TimingRow } from "../../data/format/timings.ts";
@@ -9,10 +10,10 @@ import { TURNED_SERIES } from "../state/schema.ts";
 export interface Mark {
   tokens: number;
   us: number;
-  /** Sums of the phases' tenth and ninetieth percentiles. */
+  /** Sums of the phases' tenth and ninetieth percentiles: wider than those of a total, whose phases were not measured together. */
   p10: number; p90: number;
   rows: readonly TimingRow[];
-  /** Phases' leave-one-out errors weighted by their times; NaN where none is known. */
+  /** Phases' leave-one-out errors weighted by their times; NaN where one of them has none. */
   error: number;
 }
 
@@ -26,7 +27,7 @@ export interface Series {
   op: string; policy: string; indices: string;
   /** "10 % of keys" where that tells lines apart. */
   share: string;
-  /** Threads, where the device was measured with several; cache left warm. */
+  /** Threads, where the device was measured with several; cache left warm; driver, where its source measured under several. */
   note: string;
   title: string;
   /** What the group is compared with. */
@@ -50,10 +51,12 @@ export function buildSeries(all: readonly TimingRow[], selection: Selection): Se
   const base = BASE[selection.group];
   const mixed = new Set(rows.map(({ flushed }) => Boolean(flushed))).size > 1;
   const series: Series[] = [];
-  for (const [, own] of group(rows, ({ source, op, threads: count, flushed }) => [source, op, count, Boolean(flushed)].join("|"))) {
+  const drivers = group(rows, ({ source }) => source, ({ driver }) => driver);
+  for (const [, own] of group(rows, ({ source, driver, op, threads: count, flushed }) => [source, driver, op, count, Boolean(flushed)].join("|"))) {
     const first = own[0] as TimingRow;
+    const several = (drivers.get(first.source)?.size ?? 1) > 1;
     const phases = [...new Set(own.map(({ phase }) => phase))].toSorted((a, b) => phaseRank(a) - phaseRank(b));
-    const note = [threads ? `${first.threads} thread${first.threads === 1 ? "" : "s"}` : "", mixed && !first.flushed ? "warm cache" : ""].filter((text) => text !== "").join(", ");
+    const note = [threads ? `${first.threads} thread${first.threads === 1 ? "" : "s"}` : "", mixed && !first.flushed ? "warm cache" : "", several ? first.driver : ""].filter((text) => text !== "").join(", ");
     const lead = own.filter(({ phase }) => phase === "attention");
     // An operation without attention has one line a phase.
     const lines = lead.length > 0
@@ -69,7 +72,7 @@ export function buildSeries(all: readonly TimingRow[], selection: Selection): Se
       const id = [first.source, first.op, line.policy, line.indices, line.share, note, line.extra].join("|");
       series.push({
         id, short: shortName(id), source: first.source, own: isOwn(first.source), op: first.op, policy: line.policy, indices: line.indices, share: line.share, note,
-        title: titleOf(first, line, note), base: first.op === base && isOwn(first.source), phases: line.wanted, rows: line.rows, marks: marksOf(line.wanted, line.rows),
+        title: titleOf(first, line, note), base: first.op === base && isOwn(first.source) && (!several || first.driver === driverOf({ rows }, first.source)), phases: line.wanted, rows: line.rows, marks: marksOf(line.wanted, line.rows),
       });
     }
   }
@@ -99,12 +102,9 @@ function marksOf(phases: readonly string[], rows: ReadonlyMap<string, readonly T
     if (parts.includes(undefined)) return [];
     const own = parts as TimingRow[];
     const sum = (of: (part: TimingRow) => number): number => own.reduce((total, part) => total + of(part), 0);
-    const us = sum(({ medianUs }) => medianUs);
-    const known = own.filter(({ looError }) => Number.isFinite(looError));
-    return [{
-      tokens: row.tokens, us, p10: sum(({ p10Us }) => p10Us), p90: sum(({ p90Us }) => p90Us), rows: own,
-      error: known.length === 0 ? Number.NaN : known.reduce((total, { looError, medianUs }) => total + Math.abs(looError) * medianUs, 0) / us,
-    }];
+    // How far off each would be if it had to be interpolated.
+    const { us, error } = addTimes(own.map(({ medianUs, looError }) => ({ us: medianUs, kind: "interpolated", error: looError })));
+    return [{ tokens: row.tokens, us, p10: sum(({ p10Us }) => p10Us), p90: sum(({ p90Us }) => p90Us), rows: own, error }];
   });
 }
 

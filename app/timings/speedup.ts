@@ -1,7 +1,7 @@
 import { group } from "d3-array";
 import type { TimeKind } from "../../native/engine.ts";
 import type { TimingEngine } from "./engine.ts";
-import { totalAt, worseKind } from "./predict.ts";
+import { totalAt } from "./predict.ts";
 import type { Mark, Series } from "./series.ts";
 
 /** How much faster than dense at one share of work left out. */
@@ -26,7 +26,7 @@ export function speedLines(engine: TimingEngine | null, series: readonly Series[
     const mark = line.marks.find((item) => item.tokens === tokens);
     const sparsity = mark?.rows.find(({ phase }) => phase === "attention")?.sparsity ?? Number.NaN;
     if (line.base || !line.own || mark === undefined || !Number.isFinite(sparsity)) return [];
-    return [{ series: line, mark, sparsity, speedup: dense.us / mark.us, low: dense.us / mark.p90, high: dense.us / mark.p10, kind: worseKind("measured", dense.kind) }];
+    return [{ series: line, mark, sparsity, speedup: dense.us / mark.us, low: dense.us / mark.p90, high: dense.us / mark.p10, kind: dense.kind }];
   });
   return [...group(points, ({ series: { op, indices } }) => `${op}|${indices}`)].map(([id, own]) => ({
     id, op: (own[0] as SpeedPoint).series.op, label: labelOf((own[0] as SpeedPoint).series), points: own.toSorted((a, b) => a.sparsity - b.sparsity),

@@ -3,7 +3,8 @@ import { hardwareOf } from "../../data/hardware.ts";
 import type { TimingRow } from "../../data/format/timings.ts";
 import { loadEngine } from "../../native/bind/node/loader.ts";
 import type { CoreEngine, PolicyCatalogue } from "../../native/engine.ts";
-import { addTimes, policyTime, weakest } from "../../replay/policy-time.ts";
+import { addTimes, weakest } from "../../replay/add-times.ts";
+import { policyTime } from "../../replay/policy-time.ts";
 import type { TimeSource } from "../../replay/policy-time.ts";
 import { timingCurves } from "../../replay/timing-curves.ts";
 import { LENGTHS, MODEL, measuredRow, shapeOf } from "./timing-table.ts";
@@ -104,6 +105,10 @@ describe("time of a policy", () => {
     for (const { kind, note } of times.build!.parts) expect([kind, note]).toEqual(["modelled", "lower bound from the device's peaks"]);
     const hash = engine.kernelWork({ ...shapeOf("simhash", "hash", 8192), columns: 150, topK: 10 });
     expect(times.build!.parts[0]!.us).toBeCloseTo(3e6 * Math.max(hash.flops / 989e12, hash.bytes / 4.8e12), 6);
+    // Attention is bound by its visible pairs: hidden halves of diagonal blocks are no work that has to be done.
+    const dense = policyTime(from({ curves: [], hardware }), "dense", MODEL, [metrics({})], request).prefill!;
+    expect(dense.us).toBeCloseTo((3e6 * 4 * 128 * 32 * ((8192 * 8193) / 2)) / 989e12, 6);
+    expect(dense.us).toBeLessThan((3e6 * engine.kernelWork(shapeOf("dense", "attention", 8192)).flops) / 989e12);
     // Nothing at all was measured: bounds throughout.
     expect(policyTime(from({ curves: [], hardware }), "dense", MODEL, [metrics({})], request).prefill?.kind).toBe("modelled");
     expect(policyTime(from({ curves: [] }), "dense", MODEL, [metrics({})], request)).toMatchObject({ prefill: null, step: null, missing: ["dense attention", "decode attention"] });
@@ -112,7 +117,28 @@ describe("time of a policy", () => {
   test("a sum is as certain as its weakest part", () => {
     expect(weakest(["measured", "modelled", "interpolated"])).toBe("modelled");
     expect(weakest(["interpolated", "extrapolated"])).toBe("extrapolated");
-    expect(addTimes([{ us: 10, kind: "measured", error: 0.1 }, { us: 30, kind: "interpolated", error: 0.3 }, { us: 60, kind: "measured", error: Number.NaN }])).toEqual({ us: 100, kind: "interpolated", error: 0.25 });
-    expect(addTimes([{ us: 1, kind: "modelled", error: Number.NaN }]).error).toBeNaN();
+    expect(addTimes([{ us: 10, kind: "measured", error: 0.1 }, { us: 30, kind: "interpolated", error: 0.3 }, { us: 60, kind: "measured", error: Number.NaN }])).toEqual({ us: 100, kind: "interpolated", error: expect.closeTo(0.1, 9) as number });
+    // What is not measured and has no error leaves none, however short it is.
+    expect(addTimes([{ us: 99, kind: "measured", error: 0.06 }, { us: 1, kind: "modelled", error: Number.NaN }])).toEqual({ us: 100, kind: "modelled", error: Number.NaN });
+    expect(addTimes([{ us: 99, kind: "measured", error: 0.06 }, { us: 1, kind: "interpolated", error: Number.NaN }]).error).toBeNaN();
+    expect(addTimes([{ us: 1, kind: "measured", error: Number.NaN }])).toEqual({ us: 1, kind: "measured", error: 0 });
+    expect(addTimes([]).error).toBeNaN();
+  });
+
+  test("vertical-slash counts as many columns and distances as the policy keeps: forced and least ones, and no more than tokens", () => {
+    const counts = (policy: string, tokens = 8192) => engine.kernelCounts(policy, "vertical-slash", tokens);
+    expect(counts("vertical-slash:v=10,s=20,force_v=30")).toEqual({ columns: 30, distances: 50, topK: 0 });
+    expect(counts("vertical-slash:v=10,s=20,force_v=30", 16)).toEqual({ columns: 16, distances: 16, topK: 0 });
+    expect(counts("vertical-slash:v=1000,s=6096")).toEqual({ columns: 1000, distances: 6096, topK: 0 });
+    expect(engine.kernelCounts("a-shape:n_init=100,n_local=800", "a-shape", 64)).toEqual({ columns: 100, distances: 800, topK: 0 });
+    expect(engine.kernelCounts("block-sparse:top_k=7", "block-sparse", 8192)).toEqual({ columns: 0, distances: 0, topK: 7 });
+    expect(engine.kernelCounts("magicpig-authors:K=9,L=120", "simhash", 8192)).toEqual({ columns: 120, distances: 0, topK: 9 });
+    expect(engine.kernelCounts("vertical-slash", "decode", 8192)).toEqual({ columns: 0, distances: 0, topK: 0 });
+    expect(() => engine.kernelCounts("nothing", "dense", 1)).toThrow(/nothing/);
+    // Time is asked for at these counts: a list of 10 columns costs as one of the 30 that are kept.
+    const one = metrics({ kernel_tiles: 700, kernel_column_tiles: 90 });
+    const convert = (policy: string) => policyTime(from(), policy, MODEL, [one], request).prefill!.parts[2]!.us;
+    expect(convert("vertical-slash:v=10,s=20")).toBe(convert("vertical-slash:v=30,s=50"));
+    expect(convert("vertical-slash:v=10,s=20")).toBeLessThan(convert("vertical-slash:v=300,s=500"));
   });
 });

@@ -1,7 +1,7 @@
 import { beforeAll, describe, expect, test } from "vitest";
 import { loadEngine } from "../../native/bind/node/loader.ts";
 import type { CoreEngine } from "../../native/engine.ts";
-import { chooseCurve, paddedDim, timingCurves } from "../../replay/timing-curves.ts";
+import { chooseCurve, timingCurves } from "../../replay/timing-curves.ts";
 import type { WantedCurve } from "../../replay/timing-curves.ts";
 import { timingRow } from "../data/timing-rows.ts";
 import { LENGTHS, MODEL, measuredRow, shapeOf } from "./timing-table.ts";
@@ -39,12 +39,15 @@ describe("the curve of a shape", () => {
   test("else the nearest: head_dim, padded head_dim, dtype, groups, heads, and is scaled", () => {
     const note = (rows: Parameters<typeof timingRow>[0][], change: Partial<WantedCurve> = {}) => choose(rows, change)?.note;
     expect(note([{ headDim: 64 }, { heads: 8, kvHeads: 8 }])).toBe("scaled by work from 8 heads of 128, bf16");
-    expect(note([{ headDim: 64 }, { headDim: 128 }, { headDim: 96 }], { headDim: 80 })).toBe("scaled by work from 32 heads (8 kv) of 96, bf16");
-    expect(note([{ headDim: 64 }, { headDim: 128 }], { headDim: 72 })).toBe("scaled by work from 32 heads (8 kv) of 64, bf16");
+    // 72 channels lie nearer to 64, but a GPU computes them with 96. A processor does not.
+    const gpu = [{ headDim: 64 }, { headDim: 128 }, { headDim: 96 }], cpu = gpu.map((row) => ({ ...row, threads: 2 })), compiled = { headDim: 72, compiledDim: engine.compiledDim(72) };
+    expect(note(gpu, compiled)).toBe("scaled by work from 32 heads (8 kv) of 96, bf16");
+    expect(note(cpu, compiled)).toBe("scaled by work from 32 heads (8 kv) of 64, bf16");
+    expect(note(gpu, { headDim: 72 })).toBe("scaled by work from 32 heads (8 kv) of 64, bf16");
     expect(note([{ heads: 8, kvHeads: 8 }, { heads: 16, kvHeads: 4 }], { heads: 64, kvHeads: 16 })).toBe("scaled by work from 16 heads (4 kv) of 128, bf16");
     expect(note([{ dtype: "f32" }, { dtype: "f16" }])).toBe("scaled by work from 32 heads (8 kv) of 128, f16");
     expect(note([{ heads: 1, kvHeads: 1 }], { headDim: 256 })).toBe("scaled by work from 1 head of 128, bf16");
-    expect([1, 64, 65, 96, 97, 128, 129, 256].map((dim) => paddedDim(dim))).toEqual([64, 64, 96, 96, 128, 128, 129, 256]);
+    expect([1, 64, 65, 96, 97, 128, 129, 256].map((dim) => engine.compiledDim(dim))).toEqual([64, 64, 96, 96, 128, 128, 129, 256]);
   });
 
   test("a cold cache, more threads and more points come first", () => {

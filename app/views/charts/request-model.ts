@@ -1,5 +1,6 @@
 import type { MetricSpec, PolicyDescriptor, RowFateValues } from "../../../native/engine.ts";
-import { addTimes, type PolicyTimes, type TimeSum } from "../../../replay/policy-time.ts";
+import { addTimes, type Time } from "../../../replay/add-times.ts";
+import type { PolicyTimes } from "../../../replay/policy-time.ts";
 import { csvRow } from "../../lib/format.ts";
 import { LETTERS } from "../../policies/pane-policy.ts";
 import type { GridState } from "../../policies/model-grid.ts";
@@ -80,7 +81,7 @@ export interface RequestTime extends PointTime { prefillUs: number; stepUs: numb
 /** Steps are all taken to last as long as the one that was predicted. Null where one of its parts has no time. */
 export function requestTime({ prefill, build, step, missing }: PolicyTimes, generated: number): RequestTime | null {
   if (prefill === null || (step === null && generated > 0) || missing.length > 0) return null;
-  const parts: Pick<TimeSum, "us" | "kind" | "error">[] = [prefill, ...(build === null ? [] : [build]), ...(step === null || generated === 0 ? [] : [{ ...step, us: generated * step.us }])];
+  const parts: Time[] = [prefill, ...(build === null ? [] : [build]), ...(step === null || generated === 0 ? [] : [{ ...step, us: generated * step.us }])];
   return { ...addTimes(parts), prefillUs: prefill.us + (build?.us ?? 0), stepUs: step?.us ?? Number.NaN };
 }
 

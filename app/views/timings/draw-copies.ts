@@ -4,7 +4,7 @@ import { part, round, translate } from "../../marks/attributes.ts";
 import { axis } from "../../marks/axis.ts";
 import { FIGURE_FONT, FIGURE_FONT_SIZE, type Palette } from "../../marks/palette.ts";
 import { bytesText } from "../../policies/results.ts";
-import { directionText, type CopyLine, type CopyPoint } from "../../timings/copies.ts";
+import type { CopyLine, CopyPoint } from "../../timings/copies.ts";
 import { powers } from "./curves-model.ts";
 
 export interface CopyPicture { palette: Palette; lines: readonly CopyLine[]; width: number; height: number }
@@ -24,7 +24,7 @@ export function placeCopies({ lines, width, height }: Pick<CopyPicture, "lines" 
 function copyNames(lines: readonly CopyLine[], width: number): { line: CopyLine; text: string; x: number; y: number }[] {
   let at = 12, y = 30;
   return lines.map((line) => {
-    const text = directionText(line.direction), wide = 14 + text.length * LETTER;
+    const { label: text } = line, wide = 14 + text.length * LETTER;
     if (at > 12 && at + wide > width - 4) { at = 12; y += 14; }
     const name = { line, text, x: at, y };
     at += wide;

@@ -79,7 +79,7 @@ export const shortened = (text: string, most: number): string => (text.length > 
 function drawKey(g: SVGGElement, { lines, roof, palette }: CurvePicture): void {
   const kinds = new Set(lines.flatMap(({ parts }) => parts.filter(({ points }) => points.length > 1).map(({ kind }) => kind)));
   const items = [
-    ...(lines.some(({ series }) => series.marks.length > 0) ? [{ dash: null, text: "measured median, whiskers p10–p90" }] : []),
+    ...(lines.some(({ series }) => series.marks.length > 0) ? [{ dash: null, text: lines.some(({ series }) => series.phases.length > 1) ? "measured medians, whiskers p10–p90 of phases, added" : "measured median, whiskers p10–p90" }] : []),
     ...(kinds.has("interpolated") ? [{ dash: DASHES.interpolated as string, text: "interpolated" }] : []),
     ...(kinds.has("extrapolated") ? [{ dash: DASHES.extrapolated as string, text: "extrapolated" }] : []),
     ...(roof === null ? [] : [{ dash: DASHES.modelled as string, text: "modelled: bound by the data sheet" }]),

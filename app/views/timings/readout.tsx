@@ -25,7 +25,7 @@ export function TimingReadout({ read }: { read: Readable | null }) {
         : read.of === "mark" ? <MarkFacts series={read.series} mark={read.mark} />
           : read.of === "segment" ? <SegmentFacts {...read} />
             : read.of === "speed" ? <SpeedFacts point={read.point} />
-              : <Facts title={directionText(read.point.row.phase)} sub={bytesText(read.point.bytes)} value={rateText(read.point.rate)} kind="measured" facts={[...statistics([read.point.row]), ...origin(read.point.row)]} note={read.point.row.note} />}
+              : <Facts title={directionText(read.point.row)} sub={bytesText(read.point.bytes)} value={rateText(read.point.rate)} kind="measured" facts={[...statistics([read.point.row]), ...origin(read.point.row)]} note={read.point.row.note} />}
     </section>
   );
 }
@@ -70,7 +70,7 @@ function SpeedFacts({ point: { series, mark, sparsity, speedup, low, high, kind 
     <Facts
       title={series.title} sub={`${count(mark.tokens)} tokens`} value={`${speedup.toPrecision(3)}×`} kind={kind === "measured" ? "measured over measured" : `dense ${kind}`}
       facts={[
-        ["p90 to p10", `${low.toPrecision(3)}× to ${high.toPrecision(3)}×`], ["sparsity", percent(sparsity)], ["ideal", `${ideal.toPrecision(3)}×, modelled`], ["of the ideal", percent(speedup / ideal)],
+        ["p90 to p10", `${low.toPrecision(3)}× to ${high.toPrecision(3)}×${added(mark.rows)}`], ["sparsity", percent(sparsity)], ["ideal", `${ideal.toPrecision(3)}×, modelled`], ["of the ideal", percent(speedup / ideal)],
         ["time", timeText(mark.us)], ...mark.rows.length > 1 ? mark.rows.map((row): Fact => [row.phase, timeText(row.medianUs)]) : [], ...statistics(mark.rows).slice(0, 1),
       ]}
       note=""
@@ -84,23 +84,30 @@ function around({ marks }: Series, tokens: number): string {
   return [marks[at - 1], marks[at + 1]].filter((mark) => mark !== undefined).map((mark) => `${count(mark.tokens)} (${timeText(mark.us)})`).join(", ");
 }
 
+/** Percentiles of phases that were measured one by one, added, are none of their total. */
+const added = (rows: readonly TimingRow[]): string => (rows.length > 1 ? " of phases, added" : "");
+
 function statistics(rows: readonly TimingRow[]): Fact[] {
   const sum = (of: (row: TimingRow) => number): number => rows.reduce((total, row) => total + of(row), 0);
   const same = (of: (row: TimingRow) => number): string => [...new Set(rows.map(of))].map((value) => count(value)).join(", ");
   const [first] = rows as readonly [TimingRow];
   const clock = rows.map(({ clockMhz }) => clockMhz).filter((mhz) => Number.isFinite(mhz));
   return [
-    ["p10–p90", `${timeText(sum(({ p10Us }) => p10Us))} – ${timeText(sum(({ p90Us }) => p90Us))}`],
-    ["least", timeText(sum(({ minUs }) => minUs))],
+    ["p10–p90", `${timeText(sum(({ p10Us }) => p10Us))} – ${timeText(sum(({ p90Us }) => p90Us))}${added(rows)}`],
+    ["least", `${timeText(sum(({ minUs }) => minUs))}${added(rows)}`],
     ["count", `${same(({ count: of }) => of)} after ${same(({ warmups }) => warmups)} warm-up`],
     ["cache", first.flushed ? "flushed before each" : "left warm"],
     ["clock", clock.length === 0 ? "not known" : `${count(Math.round(Math.min(...clock)))} MHz`],
   ];
 }
 
-function work({ work: units, columnWork, workUnit, sparsity, bytes, flops, medianUs }: TimingRow): Fact[] {
+/** What column_work counts, by operation; a unit of it costs another time than a unit of work. */
+const BESIDE: Readonly<Record<string, string>> = { "vertical-slash": "column tiles", "block-sparse": "column tiles", "decode-list": "keys loaded" };
+
+function work({ op, work: units, columnWork, workUnit, sparsity, bytes, flops, medianUs }: TimingRow): Fact[] {
   return [
-    ["work", `${count(Math.round(units + columnWork))} ${workUnit}`],
+    ["work", `${count(Math.round(units))} ${workUnit}`],
+    ...(columnWork > 0 ? [["beside it", `${count(Math.round(columnWork))} ${BESIDE[op] ?? "of columns"}`] as const] : []),
     ...(Number.isFinite(sparsity) ? [["sparsity", percent(sparsity)] as const] : []),
     ...(Number.isFinite(flops) && flops > 0 ? [["rate", `${(flops / medianUs / 1e3).toPrecision(3)} GFLOP/s`] as const] : Number.isFinite(bytes) && bytes > 0 ? [["rate", rateText(bytes / medianUs / 1000)] as const] : []),
   ];

@@ -107,8 +107,8 @@ export function CopyPanel({ page, size, source, onRead }: Props) {
       id="copies" title="Copies" label="Rate of copies against their size" size={size} source={source} draw={draw} onRead={onRead}
       stops={copyStops(picture)}
       at={(x, y) => { const point = copyNear(picture, x, y); return point === null ? null : { of: "copy", point }; }}
-      csv={() => csvRow(["direction", "source", "bytes", "gigabytes_a_second", "at_p90", "at_p10", "median_us", "kind"]) + copies.flatMap(({ direction, points }) => points.map(({ row, bytes, rate, low, high }) =>
-        csvRow([direction, row.source, bytes, rate, low, high, row.medianUs, "measured"]))).join("")}
+      csv={() => csvRow(["direction", "source", "bytes", "gigabytes_a_second", "at_p90", "at_p10", "median_us", "kind"]) + copies.flatMap(({ label, points }) => points.map(({ row, bytes, rate, low, high }) =>
+        csvRow([label, row.source, bytes, rate, low, high, row.medianUs, "measured"]))).join("")}
     />
   );
 }

@@ -23,11 +23,12 @@ export function TimingSide({ page, read, onFocus }: { page: TimingPage; read: Re
 
 const GPU_NOTE = "No GPU has been measured yet.";
 
+const option = ({ id, name }: TimedDevice) => <option key={id} value={id}>{name}</option>;
+
 function DevicePicker({ page: { timings, device } }: { page: TimingPage }) {
   const store = useStore();
   const context = useActionContext();
   const measured = timings.devices.filter(isMeasured), sheets = timings.devices.filter((item) => !isMeasured(item));
-  const option = ({ id, name, driver }: TimedDevice) => <option key={id} value={id}>{measured.some((other) => other.name === name && other.id !== id) ? `${name}, ${driver}` : name}</option>;
   const { error } = timings.tables, wanted = useView((view) => view.device);
   return (
     <section className="timing-device" aria-label="Device">
@@ -39,7 +40,7 @@ function DevicePicker({ page: { timings, device } }: { page: TimingPage }) {
       </label>
       {isMeasured(device) ? (
         <dl className="num" data-testid="device-facts">
-          <div><dt>driver</dt><dd title={device.driver}>{device.driver === "" ? "not given" : device.driver}</dd></div>
+          <div><dt>{device.drivers.length > 1 ? "drivers" : "driver"}</dt><dd title={device.drivers.join("\n")}>{device.drivers.length === 0 ? "not given" : device.drivers.join("; ")}</dd></div>
           <div><dt>measured</dt><dd>{device.dates[0] === device.dates[1] ? device.dates[0] : `${device.dates[0]} – ${device.dates[1]}`}, {count(device.rows.length)} rows</dd></div>
           <div><dt>source</dt><dd title={device.sources.join("\n")}>{device.sources.join(", ")}</dd></div>
         </dl>

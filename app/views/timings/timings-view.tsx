@@ -30,11 +30,11 @@ function Page({ page }: { page: TimingPage }) {
   const [focus, setFocus] = useState<string | null>(null);
   const { device, choices, selection, lengths, length, timings, canRoof } = page;
   useActions(useMemo(() => timingActions({ devices: timings.devices.map(({ id }) => id), device: device.id, choices, selection, lengths, length, canRoof, focus }), [timings.devices, device.id, choices, selection, lengths, length, canRoof, focus]));
-  const { sources, driver, name, dates } = device;
+  const { sources, drivers, name, dates } = device;
   const source = useCallback((): PaneSource => ({
     stem: `timings-${device.id}`,
-    facts: { device: name, driver, measured: dates[0] === dates[1] ? dates[0] : `${dates[0]} to ${dates[1]}`, sources: sources.join("; "), tables: timings.tables.tables.filter(({ rows }) => rows.some((row) => row.device === name)).map((table) => table.name).join("; ") },
-  }), [device.id, name, driver, dates, sources, timings.tables]);
+    facts: { device: name, driver: drivers.join("; "), measured: dates[0] === dates[1] ? dates[0] : `${dates[0]} to ${dates[1]}`, sources: sources.join("; "), tables: timings.tables.tables.filter(({ rows }) => rows.some((row) => row.device === name)).map((table) => table.name).join("; ") },
+  }), [device.id, name, drivers, dates, sources, timings.tables]);
   return (
     <div className="timings" data-testid="timings">
       <section className="timing-main" aria-label="Timings">

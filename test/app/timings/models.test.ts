@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { copyLines } from "../../../app/timings/copies.ts";
-import { deviceId, deviceOf, devicesOf } from "../../../app/timings/devices.ts";
+import { deviceId, deviceOf, devicesOf, driverOf, isMeasured } from "../../../app/timings/devices.ts";
 import { withErrors } from "../../../app/timings/errors.ts";
 import { crossing, lineOf, phaseAt, totalAt } from "../../../app/timings/predict.ts";
 import { roofOf } from "../../../app/timings/roof.ts";
@@ -15,7 +15,7 @@ import { sortRows } from "../../../app/views/timings/rows-table.tsx";
 import { HARDWARE } from "../../../data/hardware.ts";
 import { TIMING_COLUMNS } from "../../../data/format/timings.ts";
 import { fakeTiming } from "./fake-timing.ts";
-import { blocks, LENGTHS, row, SYNTHETIC_DEVICE, syntheticRows } from "./synthetic.ts";
+import { blocks, LENGTHS, PEER_DRIVER, row, SYNTHETIC_DEVICE, syntheticRows } from "./synthetic.ts";
 
 const engine = fakeTiming();
 const rows = syntheticRows();
@@ -24,17 +24,39 @@ const series = buildSeries(rows, selection);
 const named = (list: readonly Series[], op: string, more = ""): Series => list.find((line) => line.op === op && line.own && line.id.includes(more))!;
 
 describe("devices", () => {
-  it("have short names that a link can hold, and are told apart by their drivers", () => {
+  it("have short names that a link can hold, and are told apart by their names alone", () => {
     expect(deviceId("Intel(R) Xeon(R) Processor @ 2.10GHz")).toBe("intel-xeon-processor-2-10ghz");
     expect(deviceId("x".repeat(80))).toHaveLength(40);
-    const devices = devicesOf([row({ device: "GPU A", driver: "CUDA 12.8", threads: 0 }), row({ device: "GPU A", driver: "CUDA 13.0", threads: 0 }), ...rows]);
-    expect(devices.slice(0, 3).map(({ id }) => id)).toEqual(["gpu-a", "cuda-13-0-gpu-a", "synthetic-processor-test"]);
+    const long = "GPU with a name that is longer than a link holds of it";
+    const devices = devicesOf([row({ device: "GPU A", driver: "CUDA 12.8", threads: 0 }), row({ device: "GPU A", driver: "CUDA 13.0", threads: 0 }), row({ device: `${long}, B`, threads: 0 }), row({ device: `${long}, C`, threads: 0 }), ...rows]);
+    expect(devices.slice(0, 4).map(({ id, name }) => [id.slice(0, 12), name])).toEqual([["gpu-a", "GPU A"], ["gpu-with-a-n", `${long}, B`], ["2-gpu-with-a", `${long}, C`], ["synthetic-pr", SYNTHETIC_DEVICE]]);
     expect(new Set(devices.map(({ id }) => id)).size).toBe(devices.length);
     // A GPU comes first, what was never measured last; without a wish the first that was measured is taken.
-    expect(deviceOf(devices, "")?.driver).toBe("CUDA 12.8");
-    expect(deviceOf(devices, "gone")?.driver).toBe("CUDA 12.8");
+    expect(deviceOf(devices, "")?.name).toBe("GPU A");
+    expect(deviceOf(devices, "gone")?.name).toBe("GPU A");
     expect(deviceOf(devicesOf([]), "")).toBeNull();
     expect(deviceOf(devicesOf([]), "nvidia-h200")?.rows).toEqual([]);
+  });
+
+  it("hold who measured on them together, though each names a driver of its own", () => {
+    const ours = { device: "NVIDIA H200", threads: 0, dtype: "bf16" as const, driver: "driver 570.86.15, CUDA 12.8, runtime 12.8", source: "attnscope 0.1.0" };
+    const peers = { ...ours, driver: "CUDA 12.8", source: "torch 2.13.0 sdpa flash" };
+    const both = LENGTHS.flatMap((tokens) => [row({ ...ours, tokens, work: tokens }), row({ ...peers, tokens, work: tokens, medianUs: 2 })]);
+    const [h200, ...others] = devicesOf(both);
+    expect(h200).toMatchObject({ id: "nvidia-h200", drivers: [ours.driver, peers.driver], sources: [ours.source, peers.source] });
+    expect(others.every((device) => !isMeasured(device))).toBe(true);
+    const lines = buildSeries(h200!.rows, { ...selection, dtype: "bf16" });
+    expect(lines.map(({ source, base, note, marks }) => [source, base, note, marks.length])).toEqual([[ours.source, true, "", 5], [peers.source, false, "", 5]]);
+    expect(shownSeries(lines, "").size).toBe(2);
+    // One source under two drivers is two lines, and policies are timed under the later one.
+    const later = { ...ours, driver: "driver 580.1, CUDA 13.0, runtime 12.8", date: "2026-06-01T00:00:00Z" };
+    const again = devicesOf([...both, ...LENGTHS.map((tokens) => row({ ...later, tokens, work: tokens, medianUs: 3 }))])[0]!;
+    expect(again.drivers).toEqual([later.driver, ours.driver, peers.driver]);
+    expect(driverOf(again, ours.source)).toBe(later.driver);
+    expect(driverOf(again, "nobody")).toBeNull();
+    expect(buildSeries(again.rows, { ...selection, dtype: "bf16" }).map(({ note, base, marks }) => [note, base, marks[0]!.us])).toEqual([[later.driver, true, 3], [ours.driver, false, 1], ["", false, 2]]);
+    const [cpu] = devicesOf(rows);
+    expect(cpu?.drivers).toEqual(["GCC 12.2, AVX-512", PEER_DRIVER]);
   });
 
   it("name ourselves before peers, and the days of measuring", () => {
@@ -123,7 +145,8 @@ describe("between marks", () => {
   const dense = named(series, "dense"), sparse = named(series, "vertical-slash", "v=100,s=400|synthetic, runs of 16");
   it("a measured length is measured, one between is interpolated, one beyond extrapolated; errors and neighbours follow", () => {
     const all = dense.rows.get("attention")!;
-    expect(phaseAt(engine, "attention", all, 4096)).toMatchObject({ kind: "measured", us: all[2]!.medianUs, error: Number.NaN });
+    expect(phaseAt(engine, "attention", all, 4096)).toMatchObject({ kind: "measured", us: all[2]!.medianUs, error: expect.closeTo(0.065, 9) as number, below: 4096, above: 4096 });
+    expect(phaseAt(null, "attention", all, 4096)).toMatchObject({ kind: "measured", us: all[2]!.medianUs, error: Number.NaN });
     const between = phaseAt(engine, "attention", all, 6000)!;
     expect(between).toMatchObject({ kind: "interpolated", below: 4096, above: 8192, error: 0.05 });
     expect(between.us / (10 * 8 * blocks(6000))).toBeCloseTo(1, 1);
@@ -137,7 +160,17 @@ describe("between marks", () => {
     const total = totalAt(engine, sparse, 3000)!;
     expect(total).toMatchObject({ kind: "interpolated", below: 2048, above: 4096 });
     expect(total.us).toBeCloseTo(total.phases.reduce((sum, { us }) => sum + us, 0), 6);
-    expect(totalAt(engine, sparse, 4096)).toMatchObject({ kind: "measured", us: sparse.marks[2]!.us });
+    expect(totalAt(engine, sparse, 4096)).toMatchObject({ kind: "measured", us: sparse.marks[2]!.us, error: expect.closeTo(0.065, 9) as number });
+  });
+
+  it("a total, and a mark, has no error where a phase that was not measured has none", () => {
+    expect(totalAt(engine, sparse, 3000)!.error).toBeCloseTo(0.05, 9);
+    const blind = { ...engine, timingAtLength: (...asked: Parameters<typeof engine.timingAtLength>) => ({ ...engine.timingAtLength(...asked), error: asked[0].medianUs[0] === sparse.rows.get("select")![0]!.medianUs ? Number.NaN : 0.05 }) };
+    expect(totalAt(blind, sparse, 3000)!.error).toBeNaN();
+    expect(totalAt(blind, sparse, 4096)!.error).toBeLessThan(0.05);
+    const whole = sparse.marks[1]!, part = buildSeries(rows.map((item) => (item.phase === "select" ? { ...item, looError: Number.NaN } : item)), selection);
+    expect(whole.error).toBeCloseTo(0.03, 9);
+    expect(named(part, "vertical-slash", "v=100,s=400|synthetic, runs of 16").marks[1]!.error).toBeNaN();
   });
 
   it("a line passes through its marks and is dashed beyond them", () => {
@@ -215,8 +248,12 @@ describe("speed-up", () => {
 });
 
 it("copies are bytes a second by direction", () => {
-  const [line] = copyLines(rows);
-  expect(line).toMatchObject({ direction: "d2d" });
+  const copy = { op: "copy", bytes: 1000, work: 1000, workUnit: "bytes" };
+  // A processor copies from its memory to its memory, whatever a table calls it.
+  const [line, ...others] = copyLines([...rows, ...["h2d", "d2h"].map((phase) => row({ ...copy, phase }))]);
+  expect(line).toMatchObject({ direction: "d2d", label: "memory to memory" });
+  expect(others).toEqual([]);
+  expect(copyLines(["h2d", "d2h", "d2d"].map((phase) => row({ ...copy, phase, threads: 0 }))).map(({ label }) => label)).toEqual(["host to device", "device to host", "device to device"]);
   const last = line!.points.at(-1)!;
   expect(last.rate).toBeCloseTo(last.bytes / last.row.medianUs / 1000, 9);
   expect(line!.points.map(({ bytes }) => bytes)).toEqual(line!.points.map(({ bytes }) => bytes).toSorted((a, b) => a - b));
@@ -232,7 +269,7 @@ it("a data sheet bounds what groups are compared with; parts, and types without 
 });
 
 it("a CSV has every column of every row", () => {
-  const lines = rowsCsv(rows.slice(0, 3).map((item) => ({ ...item, indices: "" }))).trimEnd().split("\n");
+  const lines = rowsCsv(rows.slice(0, 3).map((item) => ({ ...item, driver: "", indices: "" }))).trimEnd().split("\n");
   expect(lines[0]).toBe(TIMING_COLUMNS.map(({ name }) => name).join(","));
   expect(lines).toHaveLength(4);
   expect(lines[1]!.split(",")).toHaveLength(TIMING_COLUMNS.length);

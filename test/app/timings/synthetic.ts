@@ -3,9 +3,11 @@ import { uniform } from "../../random.ts";
 
 /** Rows that nothing measured: every one says so. Times follow simple laws, so that tests know what charts must show. */
 export const SYNTHETIC_DEVICE = "Synthetic processor (test)";
+/** Drivers as the CPU build and scripts/peers.py write them: never the same. */
+export const PEER_DRIVER = "torch 2.13.0+cpu, AVX512";
 
 const plain: TimingRow = {
-  device: SYNTHETIC_DEVICE, driver: "no driver", date: "2026-01-02T03:04:05Z", source: "attnscope 0.0.0-synthetic", op: "dense", phase: "attention", policy: "", indices: "", batching: "batched", dtype: "f32",
+  device: SYNTHETIC_DEVICE, driver: "GCC 12.2, AVX-512", date: "2026-01-02T03:04:05Z", source: "attnscope 0.0.0-synthetic", op: "dense", phase: "attention", policy: "", indices: "", batching: "batched", dtype: "f32",
   tokens: 1024, queries: 1024, heads: 8, kvHeads: 2, headDim: 64, threads: 2, work: 1, columnWork: 0, workUnit: "64 x 64 blocks", bytes: Number.NaN, flops: Number.NaN, sparsity: Number.NaN,
   count: 31, warmups: 3, medianUs: 1, p10Us: 1, p90Us: 1, minUs: 1, meanUs: 1, flushed: 1, clockMhz: 2100, looError: Number.NaN, note: "synthetic",
 };
@@ -49,7 +51,7 @@ export function syntheticRows(): TimingRow[] {
         rows.push(row({ ...at, op: "decode", queries: 1, work: tokens * heads, workUnit: "keys", medianUs: noise(0.002 * slower * tokens * heads), looError: inner }));
         rows.push(row({ ...at, op: "decode-list", policy: "magicpig-authors", queries: 1, work: 0.05 * tokens * heads, workUnit: "keys", medianUs: noise(8 + 0.0004 * slower * tokens * heads), sparsity: 0.95, looError: inner }));
         if (batching === "batched") {
-          rows.push(row({ ...at, source: "torch 0.0.0-synthetic sdpa flash", work: all, medianUs: noise(8.5 * slower * all) }));
+          rows.push(row({ ...at, source: "torch 0.0.0-synthetic sdpa flash", driver: PEER_DRIVER, work: all, medianUs: noise(8.5 * slower * all) }));
           rows.push(row({ ...at, op: "lagkv", phase: "score", work: tokens * kvHeads, workUnit: "scores", medianUs: noise(0.004 * slower * tokens * kvHeads * headDim), looError: inner }));
           rows.push(row({ ...at, op: "reduce", phase: "reduce", work: all, medianUs: noise(14 * slower * all), looError: inner }));
         }
