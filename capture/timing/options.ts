@@ -19,6 +19,7 @@ export const ENGINE_OPTIONS: readonly { name: string; argument: string; doc: str
   { name: "repeats", argument: "N", doc: "repetitions of every measurement" },
   { name: "warmups", argument: "N", doc: "repetitions before them that are not counted" },
   { name: "cell-seconds", argument: "S", doc: "a measurement ends after S seconds, though not before 5 repetitions" },
+  { name: "patience", argument: "X", doc: "a measurement whose 5 repetitions would take more than X times its seconds is left out" },
   { name: "budget-seconds", argument: "S", doc: "no measurement begins after S seconds; 0: no limit" },
   { name: "memory", argument: "BYTES", doc: "most memory of the device that is used (default: 80 % of it)" },
   { name: "flush", argument: "on|off", doc: "overwrite the last-level cache before every repetition" },

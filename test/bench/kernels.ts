@@ -37,7 +37,7 @@ const time = ({ medianUs, p10Us, p90Us }: TimingRow): string => `${formatMicrose
 
 async function measureOurs(engine: NodeEngine, threads: number): Promise<TimingRow[]> {
   const rows: TimingRow[] = [];
-  const texts = { preset: "cpu", threads: String(threads), heads: SHAPES, lengths: LENGTHS, ops: "dense,decode", "cell-seconds": CELL_SECONDS, warmups: "3" };
+  const texts = { preset: "cpu", threads: String(threads), heads: SHAPES, lengths: LENGTHS, ops: "dense,decode", batching: "batched", "cell-seconds": CELL_SECONDS, warmups: "3" };
   await engine.time({ options: Object.entries(texts).map(([name, value]) => ({ name, value })), synthetic: true, captured: [] }, {
     measured(columns) { rows.push(...rowsOf(columns, columns[0]?.data.length ?? 0)); },
     progress() {},

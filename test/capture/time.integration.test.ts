@@ -27,7 +27,7 @@ describe("what the engine measures and takes", () => {
     const outcome = await engine.time({ options, synthetic: true, captured: [] }, { measured: (columns) => void delivered.push(columns), progress() {} }).done;
     expect(outcome).toBe("complete");
     expect(delivered[0]!.map(({ name, type }) => ({ name, type }))).toEqual(TIMING_COLUMNS.map(({ name, type }) => ({ name, type })));
-    expect(delivered[0]!.map(({ data }) => data.length)).toEqual(names.map(() => 1));
+    expect(delivered[0]!.map(({ data }) => data.length)).toEqual(names.map(() => 2));
   });
 
   test("what a sink throws ends the run with it, and a layer whose vectors are short is refused", async () => {
@@ -67,7 +67,9 @@ describe("a tiny run into a folder", () => {
       expect(row.threads).toBeGreaterThan(0);
     }
     // Dense attention: causal 64 x 64 blocks of both heads.
-    expect(rows.filter(({ op }) => op === "dense").map(({ tokens, work, workUnit }) => [tokens, work, workUnit])).toEqual([[100, 6, "64 x 64 blocks"], [200, 20, "64 x 64 blocks"]]);
+    expect(rows.filter(({ op, batching }) => op === "dense" && batching === "batched").map(({ tokens, work, workUnit }) => [tokens, work, workUnit])).toEqual([[100, 6, "64 x 64 blocks"], [200, 20, "64 x 64 blocks"]]);
+    // A CPU has one kind of memory.
+    expect(new Set(rows.filter(({ op }) => op === "copy").map(({ phase, note }) => `${phase}: ${note}`))).toEqual(new Set(["d2d: memory to memory"]));
     expect(rows.filter(({ op }) => op === "vertical-slash").some(({ indices }) => indices === "synthetic, runs of 16")).toBe(true);
   });
 
@@ -75,19 +77,19 @@ describe("a tiny run into a folder", () => {
     const first = rowsAt(join(out, "timings.arrow"));
     const again = await run();
     expect([again.status, lastJson(again.stdout).code]).toEqual([1, "E_RESULTS_OUTPUT"]);
-    expect(lastJson((await run("--append", "--ops", "decode")).stdout)).toMatchObject({ rows: 2, rowsBefore: first.length });
+    expect(lastJson((await run("--append", "--ops", "decode")).stdout)).toMatchObject({ rows: 4, rowsBefore: first.length });
     const both = rowsAt(join(out, "timings.arrow"));
     expect(both.slice(0, first.length).map(({ medianUs }) => medianUs)).toEqual(first.map(({ medianUs }) => medianUs));
-    expect(both.slice(first.length).map(({ op, tokens }) => [op, tokens])).toEqual([["decode", 100], ["decode", 200]]);
+    expect(both.slice(first.length).map(({ op, tokens }) => [op, tokens])).toEqual([100, 100, 200, 200].map((tokens) => ["decode", tokens]));
     expect((await run("--overwrite", "--ops", "decode")).status).toBe(0);
-    expect(rowsAt(join(out, "timings.arrow"))).toHaveLength(2);
+    expect(rowsAt(join(out, "timings.arrow"))).toHaveLength(4);
   });
 });
 
 test("three lengths of a curve: the middle one is judged by its neighbours", async () => {
   const file = join(await temporaryFolder(), "some", "times.arrow");
   expect((await runCli("time", ...TINY, "--lengths", "64,128,256", "--ops", "dense", "--out", file)).status).toBe(0);
-  const errors = rowsAt(file).map(({ looError }) => looError);
+  const errors = rowsAt(file).filter(({ batching }) => batching === "batched").map(({ looError }) => looError);
   expect(errors[1]).toBeGreaterThanOrEqual(0);
   expect([errors[0], errors[2]]).toEqual([Number.NaN, Number.NaN]);
   expect(existsSync(join(file, "..", "timings.csv"))).toBe(false);

@@ -6,6 +6,7 @@
 #include <fstream>
 #include <map>
 #include <set>
+#include <span>
 
 #include "check.h"
 #include "core/policy/plan_builder.h"
@@ -29,6 +30,8 @@ class CountingDevice final : public KernelDevice {
   int flushes = 0, timers = 0;
   std::function<void()> on_timer;
   const char* refuses = nullptr;  // operation that answers with an error
+  bool dies = false;              // and after it nothing answers
+  std::vector<DecodeArgs> decoded;  // of single heads
 
   const DeviceFacts& facts() override { return facts_; }
   void* allocate(std::size_t bytes) override {
@@ -48,7 +51,7 @@ class CountingDevice final : public KernelDevice {
   Outcome download(void* to, const void* from, std::size_t bytes) override { return std::memcpy(to, from, bytes), nullptr; }
   Outcome copy(void* to, const void* from, std::size_t bytes) override { return std::memcpy(to, from, bytes), nullptr; }
   Outcome fill(void* to, std::uint8_t byte, std::size_t bytes) override { return std::memset(to, byte, bytes), nullptr; }
-  Outcome synchronize() override { return nullptr; }
+  Outcome synchronize() override { return dead_ ? "E_CUDA_FAILED an illegal memory access was encountered" : nullptr; }
   Outcome start_timer() override {
     ++timers;
     if (on_timer) on_timer();
@@ -60,7 +63,10 @@ class CountingDevice final : public KernelDevice {
   Outcome dense(const AttentionArgs&) override { return count("dense"); }
   Outcome a_shape(const AttentionArgs&, std::uint32_t, std::uint32_t) override { return count("a-shape"); }
   Outcome sparse(const AttentionArgs& args, const SparseIndex&) override { return count(args.heads == 1 ? "sparse, one head" : "sparse"); }
-  Outcome decode(const DecodeArgs& args) override { return count(args.list == nullptr ? "decode" : "decode-list"); }
+  Outcome decode(const DecodeArgs& args) override {
+    if (args.heads == 1) decoded.push_back(args);
+    return count(args.list == nullptr ? "decode" : "decode-list");
+  }
   Outcome merge(const MergeArgs&) override { return count("merge"); }
   Outcome strip(const StripArgs&) override { return count("strip"); }
   Outcome select(const SelectArgs& args) override {
@@ -99,8 +105,11 @@ class CountingDevice final : public KernelDevice {
  private:
   Outcome count(const std::string& operation) {
     ++calls[operation];
-    return refuses != nullptr && operation == refuses ? "E_KERNEL_SHAPE this shape has no kernel" : nullptr;
+    if (refuses == nullptr || operation != refuses) return nullptr;
+    dead_ = dies;
+    return "E_KERNEL_SHAPE this shape has no kernel";
   }
+  bool dead_ = false;
   DeviceFacts facts_{"cuda", "counter", "driver 1", std::uint64_t{1} << 30, 132, 90, 1755, 1 << 20};
 };
 
@@ -109,10 +118,11 @@ class Recorder final : public TimingSink {
   std::vector<TimingRow> rows;
   std::vector<TimingSkip> skips;
   std::uint32_t done = 0, total = 0, groups = 0;
+  std::size_t kept = 0;  // rows when a group was last done
   Status row(const TimingRow& row) override { return rows.push_back(row), success(); }
   void skipped(const TimingSkip& skip) override { skips.push_back(skip); }
   void progress(std::uint32_t d, std::uint32_t t, const std::string&) override { done = d, total = t; }
-  Status group_done() override { return ++groups, success(); }
+  Status group_done() override { return ++groups, kept = rows.size(), success(); }
 
   std::vector<TimingRow> of(std::string_view op, std::string_view phase) const {
     std::vector<TimingRow> found;
@@ -200,14 +210,17 @@ TEST("every operation and phase is measured, with its work, and nothing stays al
     CHECK(row.date.size() == 20 && row.source.starts_with("attnscope "));
   }
   const std::pair<const char*, int> expected[] = {
-      {"dense/attention/batched", 1}, {"a-shape/attention/batched", 1}, {"a-shape/attention/per head", 1}, {"vertical-slash/estimate/batched", 1}, {"vertical-slash/select/per head", 1},
+      {"dense/attention/batched", 1}, {"dense/attention/per head", 1}, {"a-shape/attention/batched", 1}, {"a-shape/attention/per head", 1}, {"vertical-slash/estimate/batched", 1}, {"vertical-slash/select/per head", 1},
       {"vertical-slash/convert/batched", 3}, {"vertical-slash/convert/per head", 1}, {"vertical-slash/attention/batched", 3}, {"vertical-slash/attention/per head", 1},
-      {"block-sparse/estimate/batched", 1}, {"block-sparse/select/batched", 1}, {"block-sparse/attention/per head", 1}, {"decode/attention/batched", 1}, {"decode-list/attention/batched", 2},
+      {"block-sparse/estimate/batched", 1}, {"block-sparse/select/batched", 1}, {"block-sparse/attention/per head", 1}, {"decode/attention/batched", 1}, {"decode/attention/per head", 1}, {"decode-list/attention/batched", 2}, {"decode-list/attention/per head", 2},
       {"simhash/hash/batched", 1}, {"simhash/sort/batched", 1}, {"reduce/reduce/batched", 1}, {"merge/merge/batched", 4}, {"copy/h2d/batched", 1}, {"copy/d2d/batched", 1}};
   for (const auto& [name, count] : expected) {
     if (rows[name] != count) std::printf("  %s\n", name);
     CHECK_EQUAL(rows[name], count);
   }
+  // What depends on no length comes first: a budget that runs out leaves the longest lengths out, not these.
+  CHECK(recorder.rows.front().op == "merge" && recorder.rows[4].op == "copy" && recorder.rows[6].phase == "d2d" && recorder.rows[7].op == "dense");
+  CHECK_EQUAL(recorder.kept, recorder.rows.size());
   // Head by head is as many launches as heads.
   CHECK_EQUAL(device.calls["sparse, one head"], 2 * 4 * 6);
   CHECK(device.flushes >= int(recorder.rows.size()) * 6);
@@ -255,7 +268,7 @@ TEST("what does not fit the memory is left out with its reason, and the rest is 
   // Tensors of 200 tokens take 150 KB, those of 4,096 3 MB.
   const TimingPlan plan = plan_of({{"ops", "dense,decode"}, {"lengths", "200,4096"}, {"memory", "1M"}});
   CHECK(run_timings(device, plan, recorder, Cancellation()).ok());
-  CHECK_EQUAL(recorder.rows.size(), 2);
+  CHECK_EQUAL(recorder.rows.size(), 4);
   CHECK_EQUAL(recorder.skips.size(), 2);
   for (const TimingSkip& skip : recorder.skips) CHECK(skip.tokens == 4096 && skip.reason.find("GB") != std::string::npos);
   CHECK(device.most <= 1 << 20);
@@ -265,20 +278,69 @@ TEST("an operation that the device refuses is left out") {
   CountingDevice device;
   device.refuses = "dense";
   Recorder recorder;
-  CHECK(run_timings(device, plan_of({{"ops", "dense,decode"}}), recorder, Cancellation()).ok());
+  CHECK(run_timings(device, plan_of({{"ops", "dense,decode"}, {"batching", "batched"}}), recorder, Cancellation()).ok());
   CHECK_EQUAL(recorder.rows.size(), 1);
   CHECK(recorder.skips.size() == 1 && recorder.skips[0].reason.find("E_KERNEL_SHAPE") != std::string::npos);
+}
+
+TEST("a device that stops answering ends the run, and what was measured before is handed on") {
+  CountingDevice device;
+  device.refuses = "decode";
+  device.dies = true;
+  Recorder recorder;
+  const auto outcome = run_timings(device, plan_of({{"ops", "dense,decode,reduce"}, {"lengths", "200,300"}}), recorder, Cancellation());
+  CHECK(!outcome.ok() && outcome.error().code == "E_TIMING_DEVICE");
+  CHECK_EQUAL(recorder.rows.size(), 2);
+  CHECK_EQUAL(recorder.kept, 2);
+  CHECK_EQUAL(device.held, 0);
+}
+
+TEST("decode head by head: every head with its own query, the keys of its kv head, and its list") {
+  for (const bool listed : {false, true}) {
+    CountingDevice device;
+    Recorder recorder;
+    CHECK(run_timings(device, plan_of({{"ops", listed ? "decode-list" : "decode"}, {"batching", "per-head"}}), recorder, Cancellation()).ok());
+    CHECK_EQUAL(recorder.rows.size(), listed ? 2 : 1);
+    for (std::size_t row = 0; row < recorder.rows.size(); ++row) {
+      // The last of its six repetitions. 4 heads over 2 kv heads of 200 keys x 16.
+      const auto all = std::span(device.decoded).subspan(6 * 4 * (row + 1) - 4, 4);
+      for (std::size_t head = 0; head < 4; ++head) {
+        const DecodeArgs &one = all[head], &first = all[0];
+        const auto floats = [](const HeadTensor& tensor) { return static_cast<const float*>(tensor.data); };
+        CHECK_EQUAL(floats(one.q) - floats(first.q), std::ptrdiff_t(head) * 200 * 16);
+        CHECK_EQUAL(floats(one.k) - floats(first.k), std::ptrdiff_t(head / 2) * 200 * 16);
+        CHECK_EQUAL(floats(one.v) - floats(first.v), std::ptrdiff_t(head / 2) * 200 * 16);
+        CHECK_EQUAL(one.out - first.out, std::ptrdiff_t(head) * 16);
+        CHECK_EQUAL(one.lse - first.lse, std::ptrdiff_t(head));
+        CHECK_EQUAL(one.kv_heads, 1);
+        if (!listed) continue;
+        const std::ptrdiff_t list = row == 0 ? head / 2 : head;  // a list a kv head, then a list a head
+        CHECK_EQUAL(one.lists, 1);
+        CHECK_EQUAL(one.list - first.list, list * 20);
+        CHECK_EQUAL(one.list_count - first.list_count, list);
+      }
+    }
+  }
 }
 
 TEST("slow operations: fewer repetitions but never below five, none where five take too long") {
   CountingDevice device;
   Recorder recorder;
   device.call_us = 0.5e6;
-  CHECK(run_timings(device, plan_of({{"ops", "dense"}, {"cell-seconds", "1e-9"}, {"repeats", "30"}}), recorder, Cancellation()).ok());
+  const auto run = [&](const char* patience) {
+    CHECK(run_timings(device, plan_of({{"ops", "dense"}, {"batching", "batched"}, {"cell-seconds", "1e-9"}, {"patience", patience}, {"repeats", "30"}}), recorder, Cancellation()).ok());
+  };
+  run("3");
   CHECK(recorder.rows.empty() && recorder.skips.size() == 1);
   device.call_us = 1e-4;
-  CHECK(run_timings(device, plan_of({{"ops", "dense"}, {"cell-seconds", "1e-9"}, {"repeats", "30"}}), recorder, Cancellation()).ok());
+  run("3");
   CHECK(recorder.rows.size() == 1 && recorder.rows[0].count == 5 && recorder.rows[0].note.find("fewer repetitions") != std::string::npos);
+  // Five of 0.3 ns are 1.5 times the seconds of a measurement.
+  device.call_us = 3e-4;
+  run("1.4");
+  CHECK(recorder.rows.size() == 1 && recorder.skips.size() == 2);
+  run("1.6");
+  CHECK(recorder.rows.size() == 2);
 }
 
 TEST("cancelled between two repetitions: rows done are kept") {
@@ -286,12 +348,12 @@ TEST("cancelled between two repetitions: rows done are kept") {
   Recorder recorder;
   Cancellation cancellation;
   const TimingPlan plan = plan_of({{"lengths", "200,300"}});
-  device.on_timer = [&] { if (recorder.rows.size() == 3) cancellation.request(); };
+  device.on_timer = [&] { if (recorder.rows.size() == 12) cancellation.request(); };
   const auto outcome = run_timings(device, plan, recorder, cancellation);
   CHECK(outcome.ok() && outcome.value() == TimingOutcome::cancelled);
-  CHECK_EQUAL(recorder.rows.size(), 3);
+  CHECK_EQUAL(recorder.rows.size(), 12);
+  CHECK_EQUAL(recorder.kept, 12);
   CHECK_EQUAL(device.held, 0);
-  CHECK(recorder.groups >= 1);
 }
 
 TEST("a used-up budget leaves the rest out") {
@@ -316,6 +378,7 @@ TEST("options that make no sense are refused") {
   CHECK(refusal({{"policy", "a-shape:preset=none@N"}}) == "E_POLICY_PRESET");
   CHECK(refusal({{"repeats", "4"}}) == "E_TIMING_PLAN");
   CHECK(refusal({{"shares", "200"}}) == "E_TIMING_PLAN");
+  CHECK(refusal({{"patience", "0"}}) == "E_TIMING_PLAN");
   for (const char* preset : {"cpu", "gpu", "quick"}) CHECK(refusal({{"preset", preset}}).empty());
 }
 
@@ -395,6 +458,30 @@ TEST("a bundle: whole rows after every write, texts by code, a folder in use is 
   std::filesystem::remove_all(folder);
 }
 
+TEST("a bundle that could not be written stays as it was") {
+  const std::string folder = (std::filesystem::temp_directory_path() / ("attnscope-broken-" + std::to_string(std::hash<std::string>()(__TIME__)))).string();
+  std::filesystem::remove_all(folder);
+  auto bundle = TimingBundle::create(folder, DeviceFacts());
+  CHECK(bundle.ok());
+  bundle.value().add(TimingRow());
+  CHECK(bundle.value().write(false).ok());
+  // A folder where a column's file was: columns before it grow, those after it do not.
+  const std::string column = folder + "/median_us.f64";
+  std::filesystem::rename(column, column + ".away");
+  std::filesystem::create_directory(column);
+  bundle.value().add(TimingRow());
+  CHECK(!bundle.value().write(false).ok());
+  std::filesystem::remove(column);
+  std::filesystem::rename(column + ".away", column);
+  // Trying again would write some columns twice.
+  const Status again = bundle.value().write(true);
+  CHECK(!again.ok() && again.error().code == "E_WRITE_FAILED");
+  CHECK_EQUAL(bundle.value().rows(), 1);
+  std::ifstream index(folder + "/index.json");
+  CHECK(std::string(std::istreambuf_iterator<char>(index), {}).find("\"rows\":1,") != std::string::npos);
+  std::filesystem::remove_all(folder);
+}
+
 TEST("a tiny run on the CPU's own kernels, two lengths, every operation") {
   const TimingPlan plan = plan_of({{"preset", "quick"}, {"heads", "4/2x20"}, {"lengths", "65,330"}, {"threads", "2"}, {"flush", "off"}});
   const auto device = open_timing_device(plan);
@@ -411,6 +498,10 @@ TEST("a tiny run on the CPU's own kernels, two lengths, every operation") {
     CHECK_EQUAL(row.flushed, 0);
   }
   CHECK_EQUAL(ops.size(), timing_ops().size());
+  // One kind of memory, one kind of copy.
+  CHECK_EQUAL(recorder.of("copy", "d2d").size(), 1);
+  for (const char* phase : {"h2d", "d2h"}) CHECK(recorder.of("copy", phase).empty());
+  for (const TimingRow& row : recorder.of("copy", "d2d")) CHECK(row.note == "memory to memory");
   // The budget keeps 60 of 330 distances: fewer blocks than dense, more than the diagonal.
   for (const TimingRow& row : recorder.of("vertical-slash", "attention"))
     if (row.tokens == 330) CHECK(row.work > 4 * 6 && row.work + row.column_work <= 4 * 21 + 4 * 6);

@@ -13,8 +13,6 @@ namespace attnscope::timing {
 namespace {
 
 constexpr std::uint64_t kDrawn = (1u << 20) - 1;
-/// A cell that cannot make its fewest repetitions within this many times its seconds is left out.
-constexpr double kPatience = 3;
 
 std::string now_utc() {
   const std::time_t now = std::time(nullptr);
@@ -141,8 +139,8 @@ Status Bench::measure(TimingRow row, const KernelShape& shape, const std::functi
 
   const std::string key = text(row.op, ' ', row.phase, ' ', row.batching, ' ', row.heads, '/', row.kv_heads, 'x', row.head_dim);
   const double units = std::max(1.0, work.work + work.column_work);
-  if (const auto known = rate_.find(key); known != rate_.end() && known->second * units * kFewestRepetitions > kPatience * plan_.cell_seconds * 1e6)
-    return skip(row, "one repetition would take about " + rounded(known->second * units / 1e6, "s") + ", five exceed the " + rounded(plan_.cell_seconds, "s") + " of a measurement"), success();
+  if (const auto known = rate_.find(key); known != rate_.end() && known->second * units > longest_us())
+    return skip(row, "one repetition would take about " + rounded(known->second * units / 1e6, "s") + ", five more than the " + rounded(plan_.patience * plan_.cell_seconds, "s") + " they may take"), success();
 
   std::string reason;
   if (const Status status = repeat(row, op, reason); !status) return status;
@@ -169,18 +167,17 @@ Status Bench::repeat(TimingRow& row, const std::function<Outcome()>& op, std::st
   };
 
   // Whether there is patience for five is judged by the quickest so far: another process may hold the first one up.
-  const double longest_us = kPatience * plan_.cell_seconds * 1e6 / kFewestRepetitions;
   double us = 0, warm_seconds = 0, quickest = std::numeric_limits<double>::infinity();
-  for (row.warmups = 0; row.warmups < std::max(1u, plan_.warmups) || (row.warmups == 1 && quickest > longest_us);) {
+  for (row.warmups = 0; row.warmups < std::max(1u, plan_.warmups) || (row.warmups == 1 && quickest > longest_us());) {
     if (cancellation_.requested()) return cancelled();
     if (const Outcome outcome = once(us)) return failed(outcome);
     ++row.warmups;
     quickest = std::min(quickest, us);
     warm_seconds += us / 1e6;
-    if (warm_seconds > plan_.cell_seconds / 4 && quickest <= longest_us) break;
+    if (warm_seconds > plan_.cell_seconds / 4 && quickest <= longest_us()) break;
   }
-  if (quickest > longest_us) {
-    reason = "one repetition takes " + rounded(quickest / 1e6, "s") + ", five exceed the " + rounded(plan_.cell_seconds, "s") + " of a measurement";
+  if (quickest > longest_us()) {
+    reason = "one repetition takes " + rounded(quickest / 1e6, "s") + ", five more than the " + rounded(plan_.patience * plan_.cell_seconds, "s") + " they may take";
     return success();
   }
   const double begin = seconds();

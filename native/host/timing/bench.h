@@ -103,6 +103,8 @@ class Bench {
   friend class DeviceMemory;
   using Clock = std::chrono::steady_clock;
   double seconds() const { return std::chrono::duration<double>(Clock::now() - start_).count(); }
+  /// What a repetition may take at most, so that the fewest of them fit the plan's patience.
+  double longest_us() const { return plan_.patience * plan_.cell_seconds * 1e6 / kFewestRepetitions; }
   Status repeat(TimingRow& row, const std::function<Outcome()>& op, std::string& reason);
 
   KernelDevice& device_;

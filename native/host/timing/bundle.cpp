@@ -86,6 +86,13 @@ std::string TimingBundle::index(bool complete) const {
 }
 
 Status TimingBundle::write(bool complete) {
+  if (failed_) return *failed_;
+  const Status status = try_write(complete);
+  if (!status) failed_ = status.error();
+  return status;
+}
+
+Status TimingBundle::try_write(bool complete) {
   for (std::size_t c = 0; c < timing_columns().size(); ++c) ATTNSCOPE_TRY(append(c));
   rows_ += pending_.size();
   pending_.clear();

@@ -18,15 +18,34 @@ DecodeArgs decode_args(const Group& group) {
   return args;
 }
 
+DecodeArgs decode_of_head(const DecodeArgs& all, std::uint32_t head) {
+  DecodeArgs one = all;
+  const std::uint32_t kv_head = head / (all.heads / all.kv_heads), list = all.lists == all.kv_heads ? kv_head : head;
+  one.heads = one.kv_heads = 1;
+  one.q = of_head(all.q, head, all.dtype), one.k = of_head(all.k, kv_head, all.dtype), one.v = of_head(all.v, kv_head, all.dtype);
+  if (all.list != nullptr) one.lists = 1, one.list += list * all.list_capacity, one.list_count += list;
+  if (all.out != nullptr) one.out += std::size_t{head} * all.head_dim;
+  if (all.lse != nullptr) one.lse += head;
+  return one;
+}
+
 /// Measures with space for results and workspace.
-Status measure_decode(Bench& bench, const Group& group, const TimingRow& row, KernelShape shape, DecodeArgs args) {
-  auto out = bench.allocate(std::uint64_t{4} * group.shape.heads * (group.shape.head_dim + 1), "outputs"), workspace = bench.allocate(bench.device().workspace_bytes(args), "workspace of a decode step");
+Status measure_decode(Bench& bench, const Group& group, TimingRow row, KernelShape shape, DecodeArgs args) {
+  // A single head may be cut into more parts than all of them.
+  const std::uint64_t workspace_bytes = std::max(bench.device().workspace_bytes(args), bench.device().workspace_bytes(decode_of_head(args, 0)));
+  auto out = bench.allocate(std::uint64_t{4} * group.shape.heads * (group.shape.head_dim + 1), "outputs"), workspace = bench.allocate(workspace_bytes, "workspace of a decode step");
   ATTNSCOPE_OR_SKIP(bench, row, out);
   ATTNSCOPE_OR_SKIP(bench, row, workspace);
   args.out = out.value().as<float>();
   args.lse = args.out + std::size_t{group.shape.heads} * group.shape.head_dim;
   args.workspace = workspace.value().as();
-  return bench.measure(row, shape, [&] { return bench.device().decode(args); });
+  for (const auto& [name, per_head] : batchings(bench.plan())) {
+    row.batching = name;
+    ATTNSCOPE_TRY(bench.measure(row, shape, [&] {
+      return each_head(group, per_head, [&](int head) { return bench.device().decode(head < 0 ? args : decode_of_head(args, head)); });
+    }));
+  }
+  return success();
 }
 
 }  // namespace

@@ -7,9 +7,14 @@
 namespace attnscope::timing {
 
 Status time_dense(Bench& bench, const Group& group) {
-  // One launch a head makes no difference worth its time here: the policies' own kernels show it.
-  const TimingRow row = bench.row(group, "dense", "attention");
-  return bench.measure(row, work_of(bench, group, row), [&] { return bench.device().dense(group.attention); });
+  for (const auto& [name, per_head] : batchings(bench.plan())) {
+    TimingRow row = bench.row(group, "dense", "attention");
+    row.batching = name;
+    ATTNSCOPE_TRY(bench.measure(row, work_of(bench, group, row), [&] {
+      return each_head(group, per_head, [&](int head) { return bench.device().dense(head < 0 ? group.attention : of_head(group.attention, head)); });
+    }));
+  }
+  return success();
 }
 
 Status time_a_shape(Bench& bench, const Group& group) {

@@ -50,6 +50,8 @@ Status time_simhash(Bench& bench, const Group& group) {
 
 Status time_copies(Bench& bench, const TimingShape& of) {
   KernelDevice& device = bench.device();
+  // Host memory is a CPU's own: a copy is a copy, from memory to memory.
+  const bool apart = std::string_view(device.facts().kind) != "cpu";
   // Keys and values of as many tokens as come nearest to the plan's bytes.
   const std::uint64_t token_bytes = std::uint64_t{2} * of.kv_heads * of.head_dim * size_of(bench.plan().dtype);
   for (const std::uint64_t wanted : bench.plan().copies) {
@@ -57,8 +59,9 @@ Status time_copies(Bench& bench, const TimingShape& of) {
     group.shape = of;
     group.tokens = static_cast<std::uint32_t>(std::clamp<std::uint64_t>((wanted + token_bytes / 2) / token_bytes, 1, 1u << 30));
     const std::uint64_t bytes = group.tokens * token_bytes;
-    TimingRow row = bench.row(group, "copy", "h2d");
+    TimingRow row = bench.row(group, "copy", apart ? "h2d" : "d2d");
     row.queries = 0;
+    if (!apart) row.note = "memory to memory";
     const auto here = bench.allocate(bytes, "copies"), there = bench.allocate(bytes, "copies");
     ATTNSCOPE_OR_SKIP(bench, row, here);
     ATTNSCOPE_OR_SKIP(bench, row, there);
@@ -77,6 +80,7 @@ Status time_copies(Bench& bench, const TimingShape& of) {
         {"d2h", [&] { return device.download(host, here.value().as(), bytes); }},
         {"d2d", [&] { return device.copy(there.value().as(), here.value().as(), bytes); }}};
     for (const auto& [phase, copy] : directions) {
+      if (!apart && row.phase != phase) continue;
       row.phase = phase;
       if (const Status status = bench.measure(row, work_of(bench, group, row), copy); !status) return give_back(status);
     }

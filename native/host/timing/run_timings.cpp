@@ -76,25 +76,41 @@ class Run {
       for (const Operation& operation : operations) total_ += measures(plan_, operation.name) && applies(group, operation.name);
     const bool merge = plan_.synthetic && measures(plan_, "merge"), copies = plan_.synthetic && measures(plan_, "copy");
     total_ += (merge + copies) * static_cast<std::uint32_t>(plan_.shapes.size());
+    // What depends on no length takes seconds: before the lengths, which use up whatever budget there is.
+    for (const TimingShape& shape : plan_.shapes) {
+      if (!merge && !copies) break;
+      ATTNSCOPE_TRY(wake(shape));
+      if (merge) ATTNSCOPE_TRY(step("merge", [&] { return time_merge(bench_, shape); }));
+      if (copies) ATTNSCOPE_TRY(step("copy", [&] { return time_copies(bench_, shape); }));
+      ATTNSCOPE_TRY(sink_.group_done());
+    }
     for (Group& each : groups) {
       Group group = std::move(each);  // its memory goes when it has been measured
       ATTNSCOPE_TRY(measure(group));
       ATTNSCOPE_TRY(sink_.group_done());
     }
-    for (const TimingShape& shape : plan_.shapes) {
-      if (merge) ATTNSCOPE_TRY(step("merge", [&] { return time_merge(bench_, shape); }));
-      if (copies) ATTNSCOPE_TRY(step("copy", [&] { return time_copies(bench_, shape); }));
-    }
     sink_.progress(total_, total_, "");
-    return sink_.group_done();
+    return success();
   }
 
  private:
+  /// Once in a run; who asks for a single warm-up is in a hurry.
+  Status wake(const Group& group) {
+    if (plan_.warmups <= 1 || std::exchange(awake_, true)) return success();
+    return bench_.wake([&] { return bench_.device().a_shape(group.attention, 64, 64); });
+  }
+
+  Status wake(const TimingShape& shape) {
+    if (plan_.warmups <= 1 || awake_ || bench_.out_of_time()) return success();
+    Group group;
+    group.shape = shape, group.tokens = 1024;
+    return fill(bench_, group) ? wake(group) : success();
+  }
+
   Status measure(Group& group) {
     // Nothing is filled in that the budget leaves no time for.
     const Status filled = bench_.out_of_time() ? success() : fill(bench_, group);
-    // Who asks for a single warm-up is in a hurry.
-    if (filled && plan_.warmups > 1 && !std::exchange(awake_, true)) ATTNSCOPE_TRY(bench_.wake([&] { return bench_.device().a_shape(group.attention, 64, 64); }));
+    if (filled) ATTNSCOPE_TRY(wake(group));
     for (const Operation& operation : operations) {
       if (!measures(plan_, operation.name) || !applies(group, operation.name)) continue;
       const TimingRow row = bench_.row(group, operation.name, "");
@@ -129,8 +145,10 @@ Result<TimingOutcome> run_timings(KernelDevice& device, const TimingPlan& plan, 
   ATTNSCOPE_TRY(validate(plan));
   const Status status = timing::Run(device, plan, sink, cancellation).all();
   if (status) return TimingOutcome::complete;
+  // Whatever ended the run: what was measured before is handed on first.
+  const Status kept = sink.group_done();
   if (!is_cancelled(status.error())) return status.error();
-  ATTNSCOPE_TRY(sink.group_done());
+  ATTNSCOPE_TRY(kept);
   return TimingOutcome::cancelled;
 }
 

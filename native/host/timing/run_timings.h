@@ -8,10 +8,11 @@ namespace attnscope {
 
 enum class TimingOutcome : std::uint8_t { complete, cancelled };
 
-/// For every length and shape: random normal queries, keys and values (zeros would flatter branch predictors and clocks), then
-/// each operation of the plan; then what depends on no length (merge, copy). Each repetition: the cache is overwritten if the
+/// First what depends on no length (merge, copy). Then for every length and shape: random normal queries, keys and values (zeros would flatter branch predictors and clocks), then
+/// each operation of the plan. Each repetition: the cache is overwritten if the
 /// plan says so, then the clock runs around the operation alone. Rows reach `sink` as they are measured; after a cancellation
-/// those that were made stay. Fails where the sink does, or E_TIMING_DEVICE where the device stops answering.
+/// those that were made stay. Fails where the sink does, or E_TIMING_DEVICE where the device stops answering; group_done() has been
+/// called after the last row even then.
 Result<TimingOutcome> run_timings(KernelDevice& device, const TimingPlan& plan, TimingSink& sink, const Cancellation& cancellation);
 
 /// The device that the plan names. Errors of open_cuda_device.

@@ -104,6 +104,7 @@ constexpr TimingOption options[] = {
     {"repeats", "N", "repetitions of every measurement", [](Plan& p, Text t) { return parse_u32(t, p.repeats); }},
     {"warmups", "N", "repetitions before them that are not counted", [](Plan& p, Text t) { return parse_u32(t, p.warmups) && p.warmups <= 1000; }},
     {"cell-seconds", "S", "a measurement ends after S seconds, though not before 5 repetitions", [](Plan& p, Text t) { return parse_number(t, p.cell_seconds); }},
+    {"patience", "X", "a measurement whose 5 repetitions would take more than X times its seconds is left out", [](Plan& p, Text t) { return parse_number(t, p.patience); }},
     {"budget-seconds", "S", "no measurement begins after S seconds; 0: no limit", [](Plan& p, Text t) { return parse_number(t, p.budget_seconds); }},
     {"memory", "BYTES", "most memory of the device that is used (default: 80 % of it)", [](Plan& p, Text t) { return parse_size(t, p.memory_bytes); }},
     {"flush", "on|off", "overwrite the last-level cache before every repetition", [](Plan& p, Text t) { return (p.flush = t == "on") || t == "off"; }},

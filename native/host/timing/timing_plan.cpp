@@ -88,6 +88,7 @@ Status validate(const TimingPlan& plan) {
     if (!(share > 0 && share <= 1)) return refused("a share of keys is above 0 and at most 1.");
   if (plan.repeats < kFewestRepetitions) return refused(text("fewer than ", kFewestRepetitions, " repetitions say nothing about spread; raise --repeats."));
   if (!(plan.cell_seconds > 0) || !(plan.budget_seconds >= 0)) return refused("seconds must be positive.");
+  if (!(plan.patience > 0)) return refused("patience must be positive.");
   if (!plan.batched && !plan.per_head) return refused("neither batched nor per head: nothing to measure.");
   return success();
 }

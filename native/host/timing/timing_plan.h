@@ -40,6 +40,7 @@ struct TimingPlan {
   std::vector<std::uint64_t> copies;       // bytes
   std::uint32_t repeats = 30, warmups = 3;
   double cell_seconds = 2;                 // a measurement ends after this long, but not before five repetitions
+  double patience = 3;                     // those five may take so many times cell_seconds; else it is left out
   double budget_seconds = 0;               // of the whole run; 0: none
   std::uint64_t memory_bytes = 0;          // most that may be allocated on the device; 0: 80 % of what it has
   bool flush = true;                       // the cache is overwritten before every repetition

@@ -76,7 +76,10 @@ int run(const TimingPlan& plan, const std::string& out) {
   std::signal(SIGINT, stop);
   std::signal(SIGTERM, stop);
   const auto outcome = run_timings(*device.value(), plan, output, cancellation);
-  if (!outcome) return report(outcome.error());
+  if (!outcome) {
+    std::fprintf(stderr, "%zu rows before that are in %s\n", output.bundle().rows(), out.c_str());
+    return report(outcome.error());
+  }
   if (const Status status = output.bundle().write(outcome.value() == TimingOutcome::complete); !status) return report(status.error());
   std::printf("%s%zu rows in %s\n", outcome.value() == TimingOutcome::complete ? "" : "stopped; ", output.bundle().rows(), out.c_str());
   return outcome.value() == TimingOutcome::complete ? 0 : 130;
