@@ -87,15 +87,12 @@ export type TimeKind = "measured" | "interpolated" | "extrapolated" | "modelled"
 export interface TimePrediction { us: number; kind: TimeKind; error: number; below: number; above: number }
 /** What a kernel is asked to do; what does not apply is 0. */
 export interface KernelShape {
-  op: string; phase: string;
-  /** Keys; queries are the last of them (0: all of a prompt, one of decode). bytesPerElement: of Q, K, V and the output. */
-  tokens: number; queries: number; heads: number; kvHeads: number; headDim: number; bytesPerElement: number;
+  /** tokens: keys; queries are the last of them (0: all of a prompt, one of decode). bytesPerElement: of Q, K, V and the output. */
+  op: string; phase: string; tokens: number; queries: number; heads: number; kvHeads: number; headDim: number; bytesPerElement: number;
   /** Tiles and column tiles over all heads (vertical-slash, convert too; block-sparse; a-shape counts its own where this is 0). keys: read a query head (decode-list), parts (merge; 0: two). */
   tiles: number; columnTiles: number; keys: number;
-  /** Columns and distances a head (select, convert); a-shape: n_init and n_local; simhash: columns are hash tables; decode-list: columns are lists of keys (0: one a kv head). */
-  columns: number; distances: number;
-  /** Blocks a row (block-sparse/select); simhash: bits of a code. */
-  topK: number;
+  /** A head's (select, convert); a-shape: n_init, n_local; simhash: tables and, as topK, bits; decode-list: columns are lists of keys (0: one a kv head). topK: blocks a row (block-sparse/select). */
+  columns: number; distances: number; topK: number;
 }
 /**
  * unit: of work and columnWork, which is what costs beside it (core/timing/work.h). flops and bytes: what the kernel multiplies and adds in whole
