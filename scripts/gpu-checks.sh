@@ -1,37 +1,178 @@
 #!/usr/bin/env bash
-# What docs/gpu-checks.md lists, on a machine with an NVIDIA GPU, nvcc and CMake (no Node): builds, then runs the named steps in
-# order, or all. Results land in $OUT (default ./gpu-results): markdown tables, bundles for `attnscope import-bundle`, logs.
-#   scripts/gpu-checks.sh [check] [sanitize] [time] [peers]
-# GPU_CHECK_ARCH (90a-real) names the target to build for, GPU_CHECK_MINUTES (7) bounds the timing sweep.
+# What docs/gpu-checks.md lists, on a machine with an NVIDIA GPU, nvcc, CMake and Python (no Node): builds what the named steps need, then
+# runs them in order; without names all of them. At most six files land in $OUT (default ./gpu-results) beside device.csv and build.log.
+# Each is written as soon as its step ends and replaces that of an earlier run: tables, and archives of bundles for
+# `attnscope import-bundle`.
+#   scripts/gpu-checks.sh [check] [time] [peers] [ratios] [captured] [sanitize] [--captured FOLDER]
+# GPU_CHECK_SECONDS is what the whole call may take (570 with named steps, 1800 without): steps end in time and keep what they have, those
+# that no time is left for say so. GPU_CHECK_ARCH names the target to build for (default: the GPU's own). FOLDER holds the vectors that
+# `attnscope time --capture DIR --export FOLDER` writes where Node is.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-out=${OUT:-gpu-results}
-build=build/cuda
-steps=("$@")
-[ ${#steps[@]} -gt 0 ] || steps=(check sanitize time peers)
-mkdir -p "$out"
-nvidia-smi --query-gpu=name,driver_version,clocks.sm,clocks.max.sm,temperature.gpu --format=csv | tee "$out/device.csv"
-cmake -S native -B "$build" -DATTNSCOPE_CUDA=ON -DCMAKE_CUDA_ARCHITECTURES="${GPU_CHECK_ARCH:-90a-real}" -DCMAKE_BUILD_TYPE=Release >"$out/build.log" 2>&1
-cmake --build "$build" --target attnscope_cuda attnscope-check attnscope-time --parallel "$(nproc)" >>"$out/build.log" 2>&1 || { tail -n 30 "$out/build.log"; exit 1; }
+mkdir -p "${OUT:=gpu-results}"
+out=$(cd "$OUT" && pwd)
+work=build/gpu-checks
+build=$work/cmake
+steps=() captured=
+while [ $# -gt 0 ]; do
+  case $1 in
+    --captured) captured=${2:?--captured needs a folder}; shift ;;
+    check | time | peers | ratios | captured | sanitize) steps+=("$1") ;;
+    *) echo "unknown step $1: check, time, peers, ratios, captured, sanitize"; exit 2 ;;
+  esac
+  shift
+done
+limit=${GPU_CHECK_SECONDS:-570}
+if [ ${#steps[@]} -eq 0 ]; then
+  steps=(check time peers ratios captured sanitize) limit=${GPU_CHECK_SECONDS:-1800}
+fi
+mkdir -p "$work"
+nvidia-smi --query-gpu=name,driver_version,compute_cap,clocks.sm,clocks.max.sm,temperature.gpu --format=csv | tee "$out/device.csv"
+
+# Seconds left for a step that may take $1 and must leave $2 for what comes after it; 0 where none are.
+left() {
+  local seconds=$((limit - SECONDS - $2))
+  [ "$seconds" -lt "$1" ] || seconds=$1
+  [ "$seconds" -gt 0 ] || seconds=0
+  echo "$seconds"
+}
+
+# Once, for the steps that run our own programs. The log says more than the screen.
+built=
+build() {
+  [ -z "$built" ] || return 0
+  # A folder that another checkout or machine configured holds its paths and its processor's instructions.
+  local here
+  here="$(pwd -P) $(uname -n) $(grep -m 1 'model name' /proc/cpuinfo || true)"
+  [ "$(cat "$work/configured" 2>/dev/null)" = "$here" ] || rm -rf "$build"
+  echo "$here" >"$work/configured"
+  local cap arch=${GPU_CHECK_ARCH:-}
+  cap=$(nvidia-smi --query-gpu=compute_cap --format=csv,noheader | head -n 1)
+  # What is made for 8.0 runs on every 8.x; what is made for 9.0 alone may use all that 9.0 has.
+  [ -n "$arch" ] || case $cap in 8.*) arch=80-real ;; 9.0) arch=90a-real ;; *) arch=${cap/./}-real ;; esac
+  echo "building for $arch"
+  if ! { cmake -S native -B "$build" -DATTNSCOPE_CUDA=ON -DCMAKE_CUDA_ARCHITECTURES="$arch" -DCMAKE_BUILD_TYPE=Release &&
+    cmake --build "$build" --target attnscope_cuda attnscope-check attnscope-time --parallel "$(nproc)"; } >"$out/build.log" 2>&1; then
+    tail -n 40 "$out/build.log"
+    echo "the build failed after $SECONDS s; $out/build.log says why"
+    exit 1
+  fi
+  built=yes
+  echo "built, $SECONDS s"
+}
+
+# Runs "$@" for $1 seconds at most, then asks it to stop. 124: stopped.
+within() {
+  local seconds=$1
+  shift
+  timeout --kill-after=15 "$seconds" "$@"
+}
+
+# A bundle is many small files: one archive travels better. $1: its name.
+pack() {
+  [ ! -f "$work/$1/index.json" ] || tar -C "$work" -czf "$out/$1.tar.gz" "$1"
+}
 
 status=0
+failed() {
+  status=1
+  echo "FAILED: $*"
+}
+
+# Small shapes of everything first; then large ones, an operation at a time, as long as there is time.
+step_check() {
+  build
+  local code=0 operation seconds
+  : >"$out/check.md"
+  within "$(left 180 10)" "$build/attnscope-check" --device cuda --size small --markdown | tee -a "$out/check.md" || code=$?
+  [ $code -eq 0 ] || failed "check, small shapes (status $code)"
+  local end=$((SECONDS + ${GPU_CHECK_FULL_SECONDS:-75}))
+  for operation in $("$build/attnscope-check" --help | sed -n 's/.*one operation of: *//p'); do
+    seconds=$(left $((end - SECONDS)) 10) code=0
+    if [ "$seconds" -lt 2 ]; then
+      echo "$operation, large shapes: not run, no time left" | tee -a "$out/check.md"
+      continue
+    fi
+    within "$seconds" "$build/attnscope-check" --device cuda --size full --only "$operation" --markdown >"$work/one.md" || code=$?
+    if [ $code -eq 124 ] || [ $code -eq 137 ]; then
+      echo "$operation, large shapes: stopped, no time left" | tee -a "$out/check.md"
+    else
+      { echo; cat "$work/one.md"; } >>"$out/check.md"
+      tail -n 1 "$work/one.md" | sed "s/^/$operation, large shapes: /"
+      [ $code -eq 0 ] || failed "check, $operation, large shapes (status $code)"
+    fi
+  done
+}
+
+step_time() {
+  build
+  local seconds code=0
+  seconds=$(left 420 25)
+  [ "$seconds" -ge 20 ] || { echo "not run: no time left"; return 0; }
+  rm -rf "$work/timings"
+  # A measurement that was begun may end up to 15 s later.
+  within $((seconds + 15)) "$build/attnscope-time" --device cuda --preset gpu --budget-seconds "$seconds" --out "$work/timings" >"$work/timings.log" 2>&1 || code=$?
+  { grep -v '^[0-9]* of [0-9]*:' "$work/timings.log" || true; } | tail -n 25
+  pack timings
+  case $code in 0 | 130 | 124) ;; *) failed "time (status $code)" ;; esac
+}
+
+step_peers() {
+  local seconds code=0
+  seconds=$(left 240 25)
+  [ "$seconds" -ge 20 ] || { echo "not run: no time left"; return 0; }
+  rm -rf "$work/peers"
+  within $((seconds + 15)) python3 scripts/peers.py --device cuda --preset gpu --budget-seconds "$seconds" --out "$work/peers" >"$work/peers.log" 2>&1 || code=$?
+  tail -n 40 "$work/peers.log"
+  pack peers
+  case $code in 0 | 124 | 130) ;; *) failed "peers (status $code)" ;; esac
+}
+
+# Of what this call or an earlier one measured, here or as it came back.
+step_ratios() {
+  local bundles=() name
+  for name in timings peers; do
+    if [ -f "$work/$name/index.json" ]; then bundles+=("$work/$name"); elif [ -f "$out/$name.tar.gz" ]; then bundles+=("$out/$name.tar.gz"); fi
+  done
+  [ ${#bundles[@]} -gt 0 ] || { echo "not run: neither time nor peers has measured anything here"; return 0; }
+  python3 scripts/ratios.py "${bundles[@]}" | tee "$out/ratios.md" || failed ratios
+}
+
+step_captured() {
+  [ -n "$captured" ] || { echo "not run: --captured names no folder of vectors"; return 0; }
+  build
+  local seconds code=0
+  seconds=$(left 60 25)
+  [ "$seconds" -ge 10 ] || { echo "not run: no time left"; return 0; }
+  rm -rf "$work/captured"
+  within $((seconds + 15)) "$build/attnscope-time" --device cuda --preset gpu --captured "$captured" --budget-seconds "$seconds" --out "$work/captured" || code=$?
+  pack captured
+  case $code in 0 | 130 | 124) ;; *) failed "captured (status $code)" ;; esac
+}
+
+step_sanitize() {
+  command -v compute-sanitizer >/dev/null || { echo "not run: no compute-sanitizer on PATH"; return 0; }
+  build
+  local tool seconds code
+  : >"$out/sanitize.log"
+  for tool in memcheck racecheck synccheck initcheck; do
+    seconds=$(left 200 10) code=0
+    [ "$seconds" -ge 10 ] || { echo "$tool: not run, no time left"; continue; }
+    within "$seconds" compute-sanitizer --tool "$tool" --error-exitcode 9 "$build/attnscope-check" --device cuda --size small >"$work/$tool.log" 2>&1 || code=$?
+    { echo "== $tool"; head -c 2000000 "$work/$tool.log"; } >>"$out/sanitize.log"
+    if grep -q 'Device not supported' "$work/$tool.log"; then
+      echo "$tool: not run, compute-sanitizer does not support this device or driver here"
+    elif [ $code -eq 124 ] || [ $code -eq 137 ]; then
+      echo "$tool: stopped after $seconds s, $(grep -c 'Error:\|hazard' "$work/$tool.log" || true) lines of errors until then"
+    else
+      tail -n 1 "$work/$tool.log" | sed "s/^/$tool: /"
+      [ $code -eq 0 ] || failed "$tool (status $code)"
+    fi
+  done
+}
+
 for step in "${steps[@]}"; do
-  echo "== $step"
-  case $step in
-    check) "$build/attnscope-check" --device cuda --size full --markdown | tee "$out/check.md" || status=1 ;;
-    sanitize)
-      if ! command -v compute-sanitizer >/dev/null; then echo "no compute-sanitizer on PATH: not run"; continue; fi
-      for tool in memcheck racecheck; do
-        compute-sanitizer --tool "$tool" --error-exitcode 9 "$build/attnscope-check" --device cuda --size small >"$out/$tool.log" 2>&1 || status=1
-        tail -n 3 "$out/$tool.log"
-      done ;;
-    time) "$build/attnscope-time" --device cuda --preset gpu --budget-seconds "$((60 * ${GPU_CHECK_MINUTES:-7}))" --out "$out/timings" || status=1 ;;
-    peers) python3 scripts/peers.py --device cuda --preset gpu --out "$out/peers" || status=1 ;;
-    *) echo "unknown step $step: check, sanitize, time, peers"; exit 2 ;;
-  esac
-done
-# A bundle is many small files; one archive travels better.
-for bundle in timings peers; do
-  if [ -d "$out/$bundle" ]; then tar -C "$out" -czf "$out/$bundle.tar.gz" "$bundle"; fi
+  echo "== $step ($SECONDS s of $limit)"
+  "step_$step"
 done
 exit $status

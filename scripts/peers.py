@@ -11,13 +11,16 @@ Sources, each only where it can be imported and runs (what could not, and why, i
                                                   block-sparse         token by token
     flash-attn                                    dense and decode     flash_attn_func
     flashinfer                                    dense and decode     single_prefill_with_kv_cache, single_decode_with_kv_cache
-    minference                                    vertical-slash,      vertical_slash_sparse_attention and block_sparse_attention: conversion
-                                                  block-sparse         (or pooling and selection) and attention in one call, head by head
+    minference                                    a-shape,             streaming_forward, vertical_slash_sparse_attention (conversion and
+                                                  vertical-slash,      attention), block_sparse_attention (pooling, selection and attention):
+                                                  block-sparse         one call a head
     numpy                                         dense and decode     blocks of 256 rows, CPU, float32
 
 Protocol: random normal vectors; --warmups runs; then, up to --repeats times, the last-level cache is overwritten and the call timed
-alone, with CUDA events on a GPU and perf_counter on a CPU. A measurement ends after --cell-seconds, not before five repetitions, and
-is left out where five would take three times as long. Medians and percentiles are by nearest rank.
+alone, with CUDA events on a GPU and perf_counter on a CPU. On a GPU it is kept busy until the call has been queued, so that gaps of
+Python between launches do not count (a note says so where they must). A measurement ends after --cell-seconds, not before five
+repetitions, and is left out where five would take three times as long. Medians and percentiles are by nearest rank. Sources one after
+the other, SDPA first and FlexAttention, whose masks are compiled one by one, last: a budget that runs out costs the last ones.
 
 Columns and distances of vertical-slash are drawn as attnscope-time draws synthetic ones (columns uniform, distances in random runs of
 --run, the first 30 and 100 among them), from another generator: the same distribution, not the same numbers. `work` of a sparse call is
@@ -29,6 +32,7 @@ import argparse
 import ctypes
 import datetime
 import importlib
+import inspect
 import json
 import math
 import os
@@ -49,7 +53,9 @@ COLUMNS = [
 ]
 CODES = {"u16": "H", "u32": "I", "f64": "d"}
 FEWEST = 5
-PATIENCE = 3  # as in native/host/timing/bench.cpp
+PATIENCE = 3  # as in native/host/timing/timing_plan.h
+LONGEST_DELAY_US = 20_000
+OUT_OF_TIME = "the time budget is used up"
 BLOCK = 64
 
 
@@ -111,6 +117,9 @@ class Device:
             cache = getattr(properties, "L2_cache_size", 64 << 20)
             self.filler = self.torch.empty(2 * cache, dtype=self.torch.uint8, device="cuda")
             self.start, self.stop = self.torch.cuda.Event(enable_timing=True), self.torch.cuda.Event(enable_timing=True)
+            self.delay = getattr(self.torch.cuda, "_sleep", None)
+            self.cycles_per_us = self.calibrate() if self.delay else 0.0
+            self.queue_us = 0.0
         else:
             self.name, self.driver = cpu_name(), f"Python {platform.python_version()}"
             self.threads = options.threads or (len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count())
@@ -129,16 +138,38 @@ class Device:
             self.flushes += 1
             ctypes.memset(self.filler, self.flushes % 256, len(self.filler))
 
+    def calibrate(self):
+        cycles, us = 1_000_000, math.inf
+        for _ in range(3):  # the first one also loads the kernel
+            self.start.record()
+            self.delay(cycles)
+            self.stop.record()
+            self.stop.synchronize()
+            us = min(us, 1e3 * self.start.elapsed_time(self.stop))
+        return cycles / us
+
     def microseconds(self, call):
+        begin = time.perf_counter()
         if not self.cuda:
-            begin = time.perf_counter()
             call()
             return 1e6 * (time.perf_counter() - begin)
+        # Busy for a little longer than Python took to queue the call before, so that all its launches wait in line when it starts.
+        if self.delay:
+            self.delay(int(self.cycles_per_us * self.delay_us()))
         self.start.record()
+        begin = time.perf_counter()
         call()
+        self.queue_us = 1e6 * (time.perf_counter() - begin)
         self.stop.record()
         self.stop.synchronize()
         return 1e3 * self.start.elapsed_time(self.stop)
+
+    def delay_us(self):
+        return min(LONGEST_DELAY_US, 50 + 1.5 * self.queue_us)
+
+    def launches_count(self):
+        """Whether gaps between launches can be part of the last time."""
+        return self.cuda and (not self.delay or self.queue_us > LONGEST_DELAY_US)
 
     def clock(self):
         if self.cuda:
@@ -212,13 +243,16 @@ class Cell:
             "heads": row["heads"], "kvHeads": row["kv_heads"], "headDim": row["head_dim"], "reason": f"{row['source']}: {reason}"})
         print(f"left out: {row['source']} {row['op']} at {row['tokens']} tokens: {reason}", file=sys.stderr)
 
+    def out_of_time(self):
+        return self.options.budget_seconds and time.perf_counter() - self.options.begin > self.options.budget_seconds
+
     def measure(self, row, call):
-        options, device = self.options, self.device
+        options, device, self.device.queue_us = self.options, self.device, 0.0
         slowest = options.slow.get((row["source"], row["op"], self.shape), math.inf)
         if self.tokens > slowest:
             return self.skip(row, f"{slowest} tokens were too slow already")
-        if options.budget_seconds and time.perf_counter() - options.begin > options.budget_seconds:
-            return self.skip(row, "the time budget is used up")
+        if self.out_of_time():
+            return self.skip(row, OUT_OF_TIME)
         try:
             warmups, spent, us = 0, 0.0, 0.0
             while warmups < max(1, options.warmups) and spent <= options.cell_seconds / 4:
@@ -237,9 +271,9 @@ class Cell:
                 times.append(device.microseconds(call))
         except Exception as error:  # a source that does not take this shape, or not this much memory
             return self.skip(row, f"{type(error).__name__}: {error}")
-        note = row["note"] if len(times) == options.repeats else "; ".join(filter(None, [row["note"], f"fewer repetitions: {options.cell_seconds:g} s used up"]))
+        notes = [row["note"], "includes Python's launches" if device.launches_count() else "", f"fewer repetitions: {options.cell_seconds:g} s used up" if len(times) < options.repeats else ""]
         row.update(count=len(times), warmups=warmups, median_us=nearest_rank(times, 5), p10_us=nearest_rank(times, 1), p90_us=nearest_rank(times, 9), min_us=min(times),
-                   mean_us=statistics.fmean(times), clock_mhz=device.clock(), note=note)
+                   mean_us=statistics.fmean(times), clock_mhz=device.clock(), note="; ".join(filter(None, notes)))
         self.bundle.add(row)
         print(f"{row['source']:36} {row['op']:15} {row['tokens']:8} {row['heads']}/{row['kv_heads']}x{row['head_dim']:<4} {row['median_us']:12.1f} {row['p10_us']:12.1f} {row['p90_us']:12.1f} "
               f"{row['count']:3}  {row['policy']}", flush=True)
@@ -264,15 +298,13 @@ def torch_sdpa(cell):
         backends["cudnn"] = SDPBackend.CUDNN_ATTENTION
     heads, kv_heads, _ = cell.shape
     for name, backend in backends.items():
-        if not cell.device.cuda and name in ("efficient", "cudnn"):
-            continue  # of GPUs alone
+        if name in (("math",) if cell.device.cuda else ("efficient", "cudnn")):
+            continue  # efficient and cudnn are of GPUs alone, and nobody runs math there
         source = f"torch {torch.__version__} sdpa {name}"
         for op, queries in (("dense", cell.tokens), ("decode", 1)):
             q, k, v = torch_tensors(cell, queries)
-            def call():
-                with sdpa_kernel(backend):
-                    torch.nn.functional.scaled_dot_product_attention(q, k, v, is_causal=queries > 1, enable_gqa=heads != kv_heads)
-            cell.measure(cell.row(source, op, queries=queries), call)
+            with sdpa_kernel(backend):
+                cell.measure(cell.row(source, op, queries=queries), lambda: torch.nn.functional.scaled_dot_product_attention(q, k, v, is_causal=queries > 1, enable_gqa=heads != kv_heads))
 
 
 def numpy_attention(cell):
@@ -328,6 +360,7 @@ def flashinfer(cell):
 
 # ---- sparse ----
 
+DEFAULTS = {"a-shape": {"n_init": 128, "n_local": 3968}, "vertical-slash": {"v": 1000, "s": 6096}, "block-sparse": {"top_k": 100}}
 
 def draw_runs(generator, tokens, count, run, forced):
     """`count` distinct indices, [0, forced) and runs of `run` with random starts."""
@@ -341,61 +374,119 @@ def draw_runs(generator, tokens, count, run, forced):
 
 
 def policies(cell):
-    """(op, policy text, parameters) at this length, as --policy lists them."""
+    """(op, policy text, parameters) at this length, as --policy lists them. Texts as attnscope writes them: without what is the default."""
     for text in cell.options.policy.split(";"):
         op, _, values = text.partition(":")
-        yield op, text, {name: int(value) for name, _, value in (pair.partition("=") for pair in values.split(","))}
+        given = {name: int(value) for name, _, value in (pair.partition("=") for pair in values.split(",") if pair)}
+        unlike = [f"{name}={value}" for name, value in (DEFAULTS[op] | given).items() if value != DEFAULTS[op][name]]
+        yield op, ":".join(filter(None, [op, ",".join(unlike)])), DEFAULTS[op] | given
+
+
+def kept_counts(cell, values):
+    """Columns and distances that vertical-slash keeps at this length: the forced 30 columns, and 50 distances at least."""
+    return min(cell.tokens, max(values["v"], 30)), min(cell.tokens, max(values["s"], 50))
+
+
+class FlexMasks:
+    """What FlexAttention is asked to compute: of each policy a mask of pairs, and which blocks hold any of them, which nothing else.
+    create_block_mask would look at every pair of every head first (heads x tokens^2 of them); the blocks follow from the tiles."""
+
+    def __init__(self, cell, torch):
+        self.cell, self.torch, self.block = cell, torch, cell.options.flex_block
+        self.device = "cuda" if cell.device.cuda else "cpu"
+        self.heads, self.blocks = cell.shape[0], -(-cell.tokens // self.block)
+        at = torch.arange(self.blocks, device=self.device)
+        self.below, self.diagonal = at[:, None] > at[None, :], at[:, None] == at[None, :]
+        # Least distance of a pair of a block below the diagonal; the largest is 2 * (block - 1) more.
+        self.nearest = ((at[:, None] - at[None, :]) * self.block - (self.block - 1)).clamp(min=0)
+
+    def dense(self, _):
+        return "", lambda b, h, q, k: q >= k, self.diagonal[None], self.below[None]
+
+    def a_shape(self, values):
+        sink, local, block = values["n_init"], values["n_local"], self.block
+        key = self.torch.arange(self.blocks, device=self.device)[None, :] * block
+        farthest = self.nearest + 2 * (block - 1)
+        some = (self.below & ((key < sink) | (self.nearest < local))) | self.diagonal
+        full = self.below & ((key + block <= sink) | (farthest < local))
+        return "", lambda b, h, q, k: (q >= k) & ((k < sink) | (q - k < local)), (some & ~full)[None], full[None]
+
+    def vertical_slash(self, values):
+        torch, cell, block = self.torch, self.cell, self.block
+        generator, span = random.Random(cell.tokens), self.blocks * block
+        column, distance = (torch.zeros(self.heads, span + 2 * block, dtype=torch.bool) for _ in range(2))
+        for head in range(self.heads):
+            columns, distances = kept_counts(cell, values)
+            column[head, draw_runs(generator, cell.tokens, columns, 1, 30)] = True
+            distance[head, draw_runs(generator, cell.tokens, distances, cell.options.run, 100)] = True
+        column, distance = column.to(self.device), distance.to(self.device)
+        in_block = column[:, :span].view(self.heads, self.blocks, block).sum(-1)[:, None, :]
+        # Distances kept among those of a block's pairs, by a running count.
+        before = torch.nn.functional.pad(distance.cumsum(1), (1, 0))
+        kept = before[:, self.nearest + 2 * block - 1] - before[:, self.nearest]
+        some = (self.below & ((in_block > 0) | (kept > 0))) | self.diagonal
+        full = self.below & ((in_block == block) | (kept == 2 * block - 1))
+        mask = lambda b, h, q, k: (q >= k) & (column[h, k] | distance[h, (q - k).clamp(min=0)])
+        return f"synthetic, runs of {cell.options.run}", mask, some & ~full, full
+
+    def block_sparse(self, values):
+        torch, ratio = self.torch, self.block // BLOCK
+        if self.block % BLOCK:
+            raise ValueError(f"--flex-block {self.block} is no multiple of {BLOCK}")
+        fine = self.blocks * ratio
+        causal = torch.ones(fine, fine, dtype=torch.bool, device=self.device).tril()
+        order = torch.rand(self.heads, fine, fine, device=self.device, generator=torch.Generator(self.device).manual_seed(self.cell.tokens)).masked_fill_(~causal, -1)
+        kept = torch.zeros(self.heads, fine, fine, dtype=torch.bool, device=self.device)
+        kept.scatter_(2, order.topk(min(values["top_k"], fine), dim=2).indices, True)
+        kept &= causal
+        count = kept.view(self.heads, self.blocks, ratio, self.blocks, ratio).sum((2, 4))
+        full = self.below & (count == ratio * ratio)
+        return "random blocks", lambda b, h, q, k: (q >= k) & kept[h, q // BLOCK, k // BLOCK], (count > 0) & ~full, full
+
+    def block_mask(self, mask, some, full):
+        """The BlockMask, and how many blocks over all heads are computed."""
+        from torch.nn.attention.flex_attention import BlockMask
+        def ordered(blocks):
+            blocks = blocks[None].to(self.torch.int8)
+            return blocks.sum(-1, dtype=self.torch.int32), blocks.argsort(dim=-1, descending=True, stable=True).to(self.torch.int32)
+        length = {"seq_lengths": (self.cell.tokens,) * 2} if "seq_lengths" in inspect.signature(BlockMask.from_kv_blocks).parameters else {}
+        made = BlockMask.from_kv_blocks(*ordered(some), *ordered(full), BLOCK_SIZE=self.block, mask_mod=mask, **length)
+        return made, int(some.sum() + full.sum()) * (self.heads // len(some))
 
 
 def torch_flex(cell):
     torch, options = cell.device.torch, cell.options
     try:
-        from torch.nn.attention.flex_attention import create_block_mask, flex_attention
+        from torch.nn.attention.flex_attention import flex_attention
     except ImportError as error:
         options.missing["torch flex"] = str(error)
         return
+    if options.flex_lengths and cell.tokens not in map(size, options.flex_lengths.split(",")):
+        return
+    # What cannot be compiled would run unfused, which nobody would call FlexAttention: an error, and left out.
+    if hasattr(torch._dynamo.config, "fail_on_recompile_limit_hit"):
+        torch._dynamo.config.fail_on_recompile_limit_hit = True
     heads, kv_heads, _ = cell.shape
-    source, device, block = f"torch {torch.__version__} flex", "cuda" if cell.device.cuda else "cpu", options.flex_block
-    compiled = torch.compile(flex_attention, dynamic=False)
-    generator = random.Random(cell.tokens)
-    causal = lambda b, h, q, k: q >= k
-    masks = [("dense", "", "", causal)]
-    for op, text, values in policies(cell):
-        if op == "a-shape":
-            sink, local = values["n_init"], values["n_local"]
-            masks.append((op, text, "", lambda b, h, q, k, sink=sink, local=local: (q >= k) & ((k < sink) | (q - k < local))))
-        elif op == "vertical-slash":
-            columns, distances = min(cell.tokens, max(values["v"], 30)), min(cell.tokens, max(values["s"], 50))
-            column, distance = (torch.zeros(heads, cell.tokens, dtype=torch.bool) for _ in range(2))
-            for head in range(heads):
-                column[head, draw_runs(generator, cell.tokens, columns, 1, 30)] = True
-                distance[head, draw_runs(generator, cell.tokens, distances, options.run, 100)] = True
-            column, distance = column.to(device), distance.to(device)
-            masks.append((op, text, f"synthetic, runs of {options.run}", lambda b, h, q, k, c=column, d=distance: (q >= k) & (c[h, k] | d[h, (q - k).clamp(min=0)])))
-        elif op == "block-sparse":
-            blocks = -(-cell.tokens // BLOCK)
-            kept = torch.zeros(heads, blocks, blocks, dtype=torch.bool)
-            for head in range(heads):
-                for m in range(blocks):
-                    kept[head, m, generator.sample(range(m + 1), min(values["top_k"], m + 1))] = True
-            kept = kept.to(device)
-            masks.append((op, text, "random blocks", lambda b, h, q, k, kept=kept: (q >= k) & kept[h, q // BLOCK, k // BLOCK]))
+    masks, block = FlexMasks(cell, torch), options.flex_block
     q, k, v = torch_tensors(cell, cell.tokens)
-    for op, text, indices, mask in masks:
-        row = cell.row(source, op, policy=text, indices=indices)
+    for op, text, values in [("dense", "", {}), *policies(cell)]:
+        row = cell.row(f"torch {torch.__version__} flex", op, policy=text, note=f"blocks of {block}")
+        if cell.out_of_time():
+            cell.skip(row, OUT_OF_TIME)
+            continue
         try:
-            shared = op in ("dense", "a-shape")
-            block_mask = create_block_mask(mask, None, None if shared else heads, cell.tokens, cell.tokens, device=device, BLOCK_SIZE=block)
-            computed = int(block_mask.kv_num_blocks.sum()) + (int(block_mask.full_kv_num_blocks.sum()) if block_mask.full_kv_num_blocks is not None else 0)
+            row["indices"], mask, some, full = getattr(masks, op.replace("-", "_"))(values)
+            block_mask, computed = masks.block_mask(mask, some, full)
         except Exception as error:
             cell.skip(row, f"{type(error).__name__}: {error}")
             continue
         if op != "dense":
             # Blocks of 64 x 64 that its blocks are made of.
-            row["work"] = computed * (heads if shared else 1) * (block / BLOCK) ** 2
+            row["work"] = float(computed * (block / BLOCK) ** 2)
             row["work_unit"] = "64 x 64 blocks"
             row["sparsity"] = 1 - row["work"] * BLOCK ** 2 / (heads * cell.tokens * (cell.tokens + 1) / 2)
-        row["note"] = f"blocks of {block}"
+        torch._dynamo.reset()
+        compiled = torch.compile(flex_attention, dynamic=False)
         cell.measure(row, lambda: compiled(q, k, v, block_mask=block_mask, enable_gqa=heads != kv_heads))
 
 
@@ -403,7 +494,7 @@ def minference(cell):
     if attempt("minference", cell.options) is None or not cell.device.cuda:
         return
     try:
-        from minference import block_sparse_attention, vertical_slash_sparse_attention
+        from minference import block_sparse_attention, streaming_forward, vertical_slash_sparse_attention
     except ImportError as error:
         cell.options.missing["minference kernels"] = str(error)
         return
@@ -411,24 +502,27 @@ def minference(cell):
     heads, kv_heads, _ = cell.shape
     q, k, v = torch_tensors(cell, cell.tokens)
     k, v = (x.repeat_interleave(heads // kv_heads, dim=1) for x in (k, v))  # as its models hand them over
+    one = lambda head: (x[:, head:head + 1] for x in (q, k, v))
     source = f"minference {getattr(cell.options.modules['minference'], '__version__', '')}".strip()
     for op, text, values in policies(cell):
-        row = cell.row(source, op, policy=text, batching="per head")
-        if op == "vertical-slash":
-            columns, distances = min(cell.tokens, max(values["v"], 30)), min(cell.tokens, max(values["s"], 50))
-            lists = [[torch.tensor(draw_runs(generator, cell.tokens, *of), dtype=torch.int32, device="cuda").view(1, 1, -1) for of in ((columns, 1, 30), (distances, cell.options.run, 100))] for _ in range(heads)]
-            def call():
-                for head, (column, distance) in enumerate(lists):
-                    vertical_slash_sparse_attention(q[:, head:head + 1], k[:, head:head + 1], v[:, head:head + 1], column, distance.flip(-1))
-            row.update(indices=f"synthetic, runs of {cell.options.run}", note="conversion and attention", work=vertical_slash_tiles(torch, lists, cell.tokens), work_unit="64 x 64 blocks")
-        elif op == "block-sparse":
-            top_k, blocks = values["top_k"], -(-cell.tokens // BLOCK)
-            def call():
-                for head in range(heads):
-                    block_sparse_attention(q[:, head:head + 1], k[:, head:head + 1], v[:, head:head + 1], top_k)
-            row.update(indices="from random vectors", note="pooling, selection and attention", work=float(heads * sum(min(top_k, m + 1) for m in range(blocks))), work_unit="64 x 64 blocks")
-        else:
+        row = cell.row(source, op, policy=text, batching="per head", work_unit="64 x 64 blocks")
+        if cell.out_of_time():
+            cell.skip(row, OUT_OF_TIME)
             continue
+        blocks = -(-cell.tokens // BLOCK)
+        if op == "vertical-slash":
+            columns, distances = kept_counts(cell, values)
+            lists = [[torch.tensor(draw_runs(generator, cell.tokens, *of), dtype=torch.int32, device="cuda").view(1, 1, -1) for of in ((columns, 1, 30), (distances, cell.options.run, 100))] for _ in range(heads)]
+            call = lambda: [vertical_slash_sparse_attention(*one(head), column, distance.flip(-1)) for head, (column, distance) in enumerate(lists)]
+            row.update(indices=f"synthetic, runs of {cell.options.run}", note="conversion and attention", work=vertical_slash_tiles(torch, lists, cell.tokens))
+        elif op == "block-sparse":
+            top_k = values["top_k"]
+            call = lambda: [block_sparse_attention(*one(head), top_k) for head in range(heads)]
+            row.update(indices="from random vectors", note="pooling, selection and attention", work=float(heads * sum(min(top_k, m + 1) for m in range(blocks))))
+        else:
+            sink, local = values["n_init"], values["n_local"]
+            call = lambda: [streaming_forward(*one(head), sink, local) for head in range(heads)]
+            row.update(work=float(heads * sum(min(m + 1, -(-sink // BLOCK) + -(-(local - 1) // BLOCK) + 1) for m in range(blocks))))
         row["sparsity"] = 1 - row["work"] * BLOCK ** 2 / (heads * cell.tokens * (cell.tokens + 1) / 2)
         cell.measure(row, call)
 
@@ -462,14 +556,15 @@ def shape_of(text):
     return int(heads), int(kv_heads), int(dim)
 
 
-SOURCES = {"sdpa": torch_sdpa, "flex": torch_flex, "flash-attn": flash_attn, "flashinfer": flashinfer, "minference": minference, "numpy": numpy_attention}
+# In the order they are measured.
+SOURCES = {"sdpa": torch_sdpa, "flash-attn": flash_attn, "flashinfer": flashinfer, "minference": minference, "numpy": numpy_attention, "flex": torch_flex}
 
 
 PRESETS = {
-    "cpu": dict(heads="8/2x128", lengths="1K,2K,4K", policy="a-shape:n_init=100,n_local=800;vertical-slash:v=100,s=750;block-sparse:top_k=16", warmups=3, cell_seconds=2, budget_seconds=0),
+    "cpu": dict(heads="8/2x128", lengths="1K,2K,4K", policy="a-shape:n_init=100,n_local=800;vertical-slash:v=100,s=750;block-sparse:top_k=16", warmups=3, cell_seconds=2, flex_lengths="", budget_seconds=0),
     "gpu": dict(heads="32/8x128", lengths="1K,2K,4K,8K,16K,32K,64K,128K",
-                policy="a-shape:n_init=128,n_local=3968;vertical-slash:v=100,s=750;vertical-slash:v=1000,s=6096;block-sparse:top_k=16;block-sparse:top_k=100", warmups=10, cell_seconds=0.5,
-                budget_seconds=240),
+                policy="a-shape;vertical-slash:v=100,s=750;vertical-slash;block-sparse:top_k=16;block-sparse", warmups=10, cell_seconds=0.5,
+                flex_lengths="8K,32K,128K", budget_seconds=240),
 }
 
 
@@ -485,6 +580,7 @@ def main():
     parser.add_argument("--policy", help="separated by ;")
     parser.add_argument("--run", type=int, default=16, help="length of the runs that distances come in")
     parser.add_argument("--flex-block", type=int, default=128, help="tokens a side of FlexAttention's blocks")
+    parser.add_argument("--flex-lengths", help="which of the lengths FlexAttention is compiled for; empty: all")
     parser.add_argument("--threads", type=int, default=0, help="of the CPU; 0: all")
     parser.add_argument("--repeats", type=int, default=30)
     parser.add_argument("--warmups", type=int)
@@ -508,12 +604,17 @@ def main():
     device = Device(options)
     bundle = Bundle(options.out, device.facts())
     print(f"{device.name} ({device.driver}), measured; microseconds: median, 10th and 90th percentile, repetitions")
-    for tokens in sorted(size(text) for text in options.lengths.split(",")):
-        for shape in (shape_of(text) for text in options.heads.split(",")):
-            for name in wanted:
-                if name in ("sdpa", "flex") and device.torch is None:
-                    continue
-                SOURCES[name](Cell(options, bundle, device, shape, tokens))
+    shapes = [shape_of(text) for text in options.heads.split(",")]
+    for name in (name for name in SOURCES if name in wanted):
+        if name in ("sdpa", "flex") and device.torch is None:
+            continue
+        for tokens in sorted(size(text) for text in options.lengths.split(",")):
+            for shape in shapes:
+                cell = Cell(options, bundle, device, shape, tokens)
+                if cell.out_of_time():
+                    cell.skip(cell.row(name, ""), OUT_OF_TIME)  # before its tensors and masks are made
+                else:
+                    SOURCES[name](cell)
     for name, reason in options.missing.items():
         print(f"not importable: {name} ({reason})", file=sys.stderr)
         bundle.skipped.append({"op": "", "phase": "", "policy": "", "indices": "", "batching": "", "tokens": 0, "heads": 0, "kvHeads": 0, "headDim": 0, "reason": f"{name} cannot be imported: {reason}"})
