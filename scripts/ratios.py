@@ -30,7 +30,7 @@ def files_of(path):
             except FileNotFoundError:
                 return None
         return read
-    with tarfile.open(path) as archive:
+    with tarfile.open(path, "r:gz") as archive:
         held = {os.path.basename(member.name): archive.extractfile(member).read() for member in archive if member.isfile()}
     return held.get
 

@@ -1,9 +1,9 @@
-import { existsSync, mkdirSync, readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { readFile, rm, truncate, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
-import { TIMING_COLUMNS, timingField } from "../../data/format/timings.ts";
-import type { TimingColumn, TimingRow } from "../../data/format/timings.ts";
+import { TIMING_COLUMNS } from "../../data/format/timings.ts";
+import type { TimingRow } from "../../data/format/timings.ts";
 import { readTimings } from "../../data/reader/timings.ts";
 import { readTimingsBundle } from "../../capture/timing/bundle.ts";
 import { ENGINE_OPTIONS } from "../../capture/timing/options.ts";
@@ -12,6 +12,7 @@ import type { TimingColumnData } from "../../native/engine.ts";
 import { temporaryFolder } from "./checkpoint-files.ts";
 import { readTables } from "./result-files.ts";
 import { lastJson, runCli, startCli } from "./run-cli.ts";
+import { writeTimingsBundle } from "./timings-bundle.ts";
 
 const TINY = ["--preset", "quick", "--heads", "2/1x16", "--repeats", "5", "--flush", "off"];
 const newOut = async (): Promise<string> => join(await temporaryFolder(), "out");
@@ -145,27 +146,13 @@ describe("a run that is stopped", () => {
 });
 
 describe("a bundle", () => {
-  const ELEMENTS = { u16: Uint16Array, u32: Uint32Array, f64: Float64Array } as const;
-  const columns: readonly TimingColumn[] = TIMING_COLUMNS;
   /** Three dense rows as a script writes them that does not know work. */
   const rows = [64, 128, 256].map((tokens): TimingRow => ({
     device: "Some GPU", driver: "CUDA 13", date: "2026-01-31T12:00:00Z", source: "torch 2 sdpa flash", op: "dense", phase: "attention", policy: "", indices: "", batching: "batched", dtype: "bf16",
     tokens, queries: tokens, heads: 4, kvHeads: 2, headDim: 64, threads: 0, work: Number.NaN, columnWork: 0, workUnit: "", bytes: Number.NaN, flops: Number.NaN, sparsity: Number.NaN, count: 30, warmups: 10,
     medianUs: tokens / 8, p10Us: tokens / 10, p90Us: tokens / 4, minUs: tokens / 16, meanUs: tokens / 8, flushed: 1, clockMhz: 1980, looError: Number.NaN, note: tokens === 256 ? "the last" : "",
   }));
-  const write = async (index: object = {}): Promise<string> => {
-    const folder = await newOut();
-    mkdirSync(folder);
-    for (const { name, type } of columns) {
-      const values = rows.map((row) => row[timingField(name)]);
-      const texts = [...new Set(values)];
-      if (type === "utf8") await writeFile(join(folder, `${name}.txt`), texts.map((text) => `${text}\n`).join(""));
-      const stored = type === "utf8" ? Uint32Array.from(values, (value) => texts.indexOf(value)) : ELEMENTS[type].from(values as number[]);
-      await writeFile(join(folder, `${name}.${type === "utf8" ? "u32" : type}`), stored);
-    }
-    await writeFile(join(folder, "index.json"), JSON.stringify({ format: "attnscope-timings-bundle", version: 1, status: "complete", rows: rows.length, columns: columns.map(({ name, type }) => ({ name, type })), ...index }));
-    return folder;
-  };
+  const write = async (index: object = {}): Promise<string> => writeTimingsBundle(await newOut(), rows, index);
   const importing = async (folder: string, ...more: string[]) => {
     const out = join(folder, "..", "imported.arrow");
     const { status, stdout } = await runCli("import-bundle", folder, "--out", out, "--json", ...more);

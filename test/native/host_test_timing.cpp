@@ -64,17 +64,20 @@ class CountingDevice final : public KernelDevice {
   Outcome a_shape(const AttentionArgs&, std::uint32_t, std::uint32_t) override { return count("a-shape"); }
   Outcome sparse(const AttentionArgs& args, const SparseIndex&) override { return count(args.heads == 1 ? "sparse, one head" : "sparse"); }
   Outcome decode(const DecodeArgs& args) override {
+    check_workspace(args);
     if (args.heads == 1) decoded.push_back(args);
     return count(args.list == nullptr ? "decode" : "decode-list");
   }
   Outcome merge(const MergeArgs&) override { return count("merge"); }
-  Outcome strip(const StripArgs&) override { return count("strip"); }
+  Outcome strip(const StripArgs& args) override { return check_workspace(args), count("strip"); }
   Outcome select(const SelectArgs& args) override {
+    check_workspace(args);
     for (std::uint32_t r = 0; r < args.rows; ++r)
       for (std::uint32_t i = 0; i < args.count; ++i) args.index[std::size_t{r} * args.count + i] = args.descending ? args.count - 1 - i : i;
     return count("select");
   }
   Outcome convert(const ConvertArgs& args) override {
+    check_workspace(args);
     const std::size_t blocks = (args.tokens + 63) / 64;
     for (std::uint32_t h = 0; h < args.heads; ++h) {
       const std::uint32_t *columns = args.column + std::size_t{h} * args.columns, *distances = args.distance + std::size_t{h} * args.distances;
@@ -87,6 +90,7 @@ class CountingDevice final : public KernelDevice {
   }
   Outcome pool(const PoolArgs&) override { return count("pool"); }
   Outcome select_blocks(const BlockSelectArgs& args) override {
+    check_workspace(args);
     const std::uint32_t blocks = (args.tokens + 63) / 64;
     for (std::uint32_t h = 0; h < args.heads; ++h)
       for (std::uint32_t m = 0; m < blocks; ++m) args.out.tile_offset[h * (blocks + 1) + m + 1] = args.out.tile_offset[h * (blocks + 1) + m] + std::min(args.top_k, m + 1);
@@ -96,13 +100,19 @@ class CountingDevice final : public KernelDevice {
   Outcome hash(const HashArgs&) override { return count("hash"); }
   Outcome sort_buckets(const BucketArgs&) override { return count("sort_buckets"); }
   Outcome reduce(const ReduceArgs&) override { return count("reduce"); }
-  std::size_t workspace_bytes(const DecodeArgs&) override { return 64; }
-  std::size_t workspace_bytes(const StripArgs&) override { return 64; }
-  std::size_t workspace_bytes(const SelectArgs&) override { return 64; }
-  std::size_t workspace_bytes(const ConvertArgs&) override { return 64; }
-  std::size_t workspace_bytes(const BlockSelectArgs&) override { return 64; }
+  std::size_t workspace_bytes(const DecodeArgs& args) override { return parts_of(args.heads); }
+  std::size_t workspace_bytes(const StripArgs& args) override { return parts_of(args.heads); }
+  std::size_t workspace_bytes(const SelectArgs& args) override { return parts_of(args.rows); }
+  std::size_t workspace_bytes(const ConvertArgs& args) override { return parts_of(args.heads); }
+  std::size_t workspace_bytes(const BlockSelectArgs& args) override { return parts_of(args.heads); }
 
  private:
+  /// A device cuts a single head into more parts than it cuts many into.
+  static std::size_t parts_of(std::uint32_t heads) { return heads == 1 ? 1000 : 64; }
+  template <class Args>
+  void check_workspace(const Args& args) {
+    CHECK(args.workspace != nullptr && static_cast<const std::size_t*>(args.workspace)[-2] >= workspace_bytes(args));
+  }
   Outcome count(const std::string& operation) {
     ++calls[operation];
     if (refuses == nullptr || operation != refuses) return nullptr;

@@ -57,7 +57,8 @@ Status time_block_sparse(Bench& bench, const Group& group) {
     auto index = allocate_index(bench, group, std::uint64_t{blocks} * top_k, 0);
     ATTNSCOPE_OR_SKIP(bench, row, index);
     BlockSelectArgs args{heads, kv_heads, dim, group.tokens, q.mean, k.mean, top_k, index.value().index, nullptr};
-    auto workspace = bench.allocate(device.workspace_bytes(args), "workspace of the selection");
+    // Of all heads or of one, whichever takes more.
+    auto workspace = bench.allocate(std::max(device.workspace_bytes(args), device.workspace_bytes(select_of_head(args, 0, blocks))), "workspace of the selection");
     ATTNSCOPE_OR_SKIP(bench, row, workspace);
     args.workspace = workspace.value().as();
     KernelShape shape = work_of(bench, group, row);

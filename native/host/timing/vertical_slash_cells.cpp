@@ -73,7 +73,8 @@ class VerticalSlash {
     args.tokens = tokens_, args.scale = group_.attention.scale;
     args.q = group_.attention.q, args.k = group_.attention.k;
     auto column = bench_.allocate(std::uint64_t{4} * heads_ * tokens_, "scores"), distance = bench_.allocate(std::uint64_t{4} * heads_ * tokens_, "scores");
-    auto workspace = bench_.allocate(bench_.device().workspace_bytes(args), "workspace of the strip");
+    // A single head may be cut into more parts than all of them: here and below, whichever takes more.
+    auto workspace = bench_.allocate(std::max(bench_.device().workspace_bytes(args), bench_.device().workspace_bytes(strip_of_head(args, 0))), "workspace of the strip");
     for (const auto* each : {&column, &distance, &workspace}) ATTNSCOPE_OR_SKIP(bench_, row, *each);
     args.column_score = column.value().as<float>(), args.distance_score = distance.value().as<float>();
     args.workspace = workspace.value().as();
@@ -102,7 +103,10 @@ class VerticalSlash {
     auto column = bench_.allocate(std::uint64_t{4} * heads_ * budget.columns, "selected columns"), distance = bench_.allocate(std::uint64_t{4} * heads_ * budget.distances, "selected distances");
     SelectArgs columns{column_score_.as<float>(), tokens_, heads_, tokens_, budget.columns, budget.forced_columns, false, nullptr, nullptr};
     SelectArgs distances{distance_score_.as<float>(), tokens_, heads_, tokens_, budget.distances, budget.forced_distances, true, nullptr, nullptr};
-    auto workspace = bench_.allocate(std::max(bench_.device().workspace_bytes(columns), bench_.device().workspace_bytes(distances)), "workspace of the selection");
+    std::size_t workspace_bytes = 0;
+    for (const SelectArgs& args : {columns, distances})
+      for (const SelectArgs& each : {args, select_of_head(args, 0)}) workspace_bytes = std::max(workspace_bytes, bench_.device().workspace_bytes(each));
+    auto workspace = bench_.allocate(workspace_bytes, "workspace of the selection");
     for (const auto* each : {&column, &distance, &workspace}) ATTNSCOPE_OR_SKIP(bench_, row, *each);
     columns.index = column.value().as<std::uint32_t>(), distances.index = distance.value().as<std::uint32_t>();
     columns.workspace = distances.workspace = workspace.value().as();
@@ -158,7 +162,7 @@ class VerticalSlash {
     auto index = allocate_index(bench_, group_, capacity.tiles, capacity.columns);
     ATTNSCOPE_OR_SKIP(bench_, row, index);
     args.out = index.value().index;
-    auto workspace = bench_.allocate(bench_.device().workspace_bytes(args), "workspace of the conversion");
+    auto workspace = bench_.allocate(std::max(bench_.device().workspace_bytes(args), bench_.device().workspace_bytes(convert_of_head(args, 0))), "workspace of the conversion");
     ATTNSCOPE_OR_SKIP(bench_, row, workspace);
     args.workspace = workspace.value().as();
     if (const Outcome outcome = bench_.device().convert(args)) return bench_.skip(row, outcome), success();
