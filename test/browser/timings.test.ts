@@ -7,7 +7,7 @@ import { TIMING_COLUMNS } from "../../data/format/timings.ts";
 import { writeTimings } from "../../data/writer/timings.ts";
 import { timeText } from "../../app/timings/text.ts";
 import { buildSeries } from "../../app/timings/series.ts";
-import { SYNTHETIC_DEVICE, syntheticRows } from "../app/timings/synthetic.ts";
+import { PEER_DRIVER, SYNTHETIC_DEVICE, syntheticRows } from "../app/timings/synthetic.ts";
 import { syntheticCapture } from "../data/synthetic.ts";
 import { settled, startViewer, type Viewer } from "./browser.ts";
 
@@ -47,7 +47,8 @@ async function open(at: string, look: (page: Page) => Promise<void>): Promise<vo
 
 const DEVICE = "device=synthetic-processor-test";
 const TIMINGS = `?timings=tables/timings.arrow#v=1&page=timings&${DEVICE}`;
-const dense = buildSeries(rows, { group: "prefill", scope: "total", shape: "32/8x128", dtype: "f32", batching: "batched" })[0]!;
+const series = buildSeries(rows, { group: "prefill", scope: "total", shape: "32/8x128", dtype: "f32", batching: "batched" });
+const dense = series[0]!;
 
 async function saved(page: Page): Promise<string> {
   const [download] = await Promise.all([page.waitForEvent("download"), page.getByRole("button", { name: "Save file" }).click()]);
@@ -78,6 +79,18 @@ it("a mark reads out what the table holds; arrow keys go along it, Enter chooses
     await expect.poll(() => readout.innerText()).toContain(`${mark.tokens.toLocaleString("en-US")} tokens`);
     const text = await readout.innerText();
     for (const part of [timeText(mark.us), timeText(mark.p10), timeText(mark.p90), timeText(mark.rows[0]!.minUs), "31 after 3 warm-up", "flushed before each", "2,100 MHz", "2026-01-02 03:04", "±4.0 %"]) expect(text).toContain(part);
+    // Of the second line, a vertical-slash: columns beside its tiles, and percentiles of phases that are none of their total.
+    await page.locator("[data-testid=curves]").focus();
+    await page.keyboard.press("ArrowDown");
+    for (let i = 0; i < series.length && !(await readout.innerText()).includes("vertical-slash"); i++) await page.keyboard.press("ArrowDown");
+    const several = await readout.innerText();
+    for (const part of ["phases added", "of phases, added", "column tiles"]) expect(several).toContain(part);
+    expect(await page.locator("[data-testid=curves] [data-part=key]").innerHTML()).toContain("whiskers p10–p90 of phases, added");
+    // Who measured with other drivers stands beside us.
+    const facts = await page.locator("[data-testid=device-facts]").innerText();
+    for (const part of ["GCC 12.2, AVX-512", PEER_DRIVER, "torch 0.0.0-synthetic sdpa flash"]) expect(facts).toContain(part);
+    expect(await page.locator("[data-testid=copies]").innerHTML()).toContain("memory to memory");
+    await page.keyboard.press("Escape");
     await page.mouse.move(5, 5);
     await page.locator("[data-testid=curves]").focus();
     await page.keyboard.press("ArrowRight");

@@ -70,9 +70,12 @@ describe("timings", () => {
         const asked = { ...shape, ...kernel, heads: shape.kvHeads * group };
         const a = node.kernelWork(asked), b = wasm.kernelWork(asked);
         expect(b.unit).toBe(a.unit);
-        for (const name of ["work", "columnWork", "flops", "bytes"] as const) expectClose(a[name], b[name], 1e-12);
+        for (const name of ["work", "columnWork", "flops", "bytes", "leastFlops", "leastBytes"] as const) expectClose(a[name], b[name], 1e-12);
         expect(a.work).toBeGreaterThan(0);
         expect(a.bytes).toBeGreaterThan(0);
+        expect(a.leastBytes).toBeLessThanOrEqual(a.bytes);
+        if (!Number.isNaN(a.flops)) expect(a.leastFlops).toBeLessThanOrEqual(a.flops);
+        expectClose(node.workRatio(a, { ...a, flops: 3 * a.flops, bytes: 2 * a.bytes }), wasm.workRatio(a, { ...a, flops: 3 * a.flops, bytes: 2 * a.bytes }), 1e-12);
         expectClose(node.roofline(a, 1e15, 3e12), wasm.roofline(a, 1e15, 3e12), 1e-12);
       }
     }), { numRuns: 30 });
@@ -81,8 +84,8 @@ describe("timings", () => {
   test("figures by hand", () => {
     for (const engine of [node, wasm]) {
       const work = engine.kernelWork({ ...nothing, op: "dense", phase: "attention", tokens: 130, heads: 8, kvHeads: 2, headDim: 96, bytesPerElement: 2 });
-      expect(work).toEqual({ work: 48, columnWork: 0, unit: "64 x 64 blocks", flops: 4 * 96 * 4096 * 48, bytes: 2 * (8 + 2) * 130 * 96 * 2 + 8 * 130 * 4 });
-      expect(engine.roofline(work, 1e9, Number.NaN)).toBeCloseTo(work.flops / 1e3, 6);
+      expect(work).toEqual({ work: 48, columnWork: 0, unit: "64 x 64 blocks", flops: 4 * 96 * 4096 * 48, bytes: 2 * (8 + 2) * 130 * 96 * 2 + 8 * 130 * 4, leastFlops: 4 * 96 * 8 * ((130 * 131) / 2), leastBytes: 2 * (8 + 2) * 130 * 96 * 2 + 8 * 130 * 4 });
+      expect(engine.roofline(work, 1e9, Number.NaN)).toBeCloseTo(work.leastFlops / 1e3, 6);
       expect(engine.roofline(work, Number.NaN, 1e9)).toBeCloseTo(work.bytes / 1e3, 6);
       expect(engine.roofline(work, Number.NaN, Number.NaN)).toBeNaN();
       const points = pointsOf([{ work: 100, columns: 0, us: 50 }, { work: 400, columns: 0, us: 180 }]);
@@ -90,6 +93,14 @@ describe("timings", () => {
       expect(engine.timingPredict(points, 200, 0)).toEqual({ us: 95, kind: "interpolated", error: Number.NaN, below: 0, above: 1 });
       expect(engine.timingPredict(points, 800, 0)).toEqual({ us: 360, kind: "extrapolated", error: Number.NaN, below: 1, above: -1 });
       expect(engine.timingPredict(points, 10, 0)).toEqual({ us: 50, kind: "extrapolated", error: Number.NaN, below: -1, above: 0 });
+      const lengths = column([1024, 2048]);
+      // Work grows as the square of the length: 200 is that of 1448.
+      expect(engine.timingAtLength(points, lengths, 1024 * Math.SQRT2)).toEqual({ us: expect.closeTo(95, 9) as number, kind: "interpolated", error: Number.NaN, below: 0, above: 1 });
+      expect(engine.timingAtLength(points, lengths, 4096)).toEqual({ us: expect.closeTo(720, 9) as number, kind: "extrapolated", error: Number.NaN, below: 1, above: -1 });
+      expect(engine.timingAtLength(points, lengths, 1024)).toEqual(engine.timingPredict(points, 100, 0));
+      expect(engine.timingAtLength(points, column([1024, 1030]), 2048).us).toBeNaN();
+      expect(engine.kernelCounts("vertical-slash:v=10,s=20", "vertical-slash", 4096)).toEqual({ columns: 30, distances: 50, topK: 0 });
+      expect([engine.compiledDim(72), engine.compiledDim(200)]).toEqual([96, 200]);
       expect(engine.timingPredict(points, 100, 0)).toEqual({ us: 50, kind: "measured", error: expect.closeTo(0.1, 12) as number, below: 0, above: 0 });
     }
   });
@@ -101,6 +112,9 @@ describe("timings", () => {
       expect(codeOf(() => engine.timingCurve(pointsOf([{ work: 0, columns: 0, us: 1 }])))).toBe("E_TIMING_POINTS");
       expect(codeOf(() => engine.timingPredict(points, -1, 0))).toBe("E_TIMING_POINTS");
       expect(codeOf(() => engine.timingPredict({ ...points, columnWork: new Float64Array(2) }, 1, 0))).toBe("E_TIMING_POINTS");
+      expect(codeOf(() => engine.timingAtLength(points, column([0]), 1))).toBe("E_TIMING_POINTS");
+      expect(codeOf(() => engine.timingAtLength(points, column([1, 2]), 1))).toBe("E_TIMING_POINTS");
+      expect(codeOf(() => engine.kernelCounts("nothing", "dense", 1))).toBe("E_POLICY_UNKNOWN");
       expect(codeOf(() => engine.kernelWork({ ...nothing, op: "dense", phase: "select" }))).toBe("E_TIMING_KERNEL");
       expect(codeOf(() => engine.kernelWork({ ...nothing, op: "dense", phase: "attention", tokens: Number.NaN }))).toBe("E_TIMING_KERNEL");
     }

@@ -108,6 +108,11 @@ TEST("a bound counts visible pairs alone, and of sparse lists no more than they 
     const KernelWork ashape = kernel_work(s).value();
     CHECK_EQUAL(ashape.least_flops, 4.0 * 96 * 8 * windowed);
     CHECK(ashape.least_flops <= ashape.flops && ashape.least_bytes <= ashape.bytes);
+    // Cut by a window, or counted without its parameters: every row sees itself.
+    s.tiles = 8;
+    if (ashape.work > 8) CHECK_EQUAL(kernel_work(s).value().least_flops, 4.0 * 96 * std::min(8.0 * 4096, 8.0 * queries));
+    s.columns = s.distances = 0, s.tiles = ashape.work;
+    CHECK_EQUAL(kernel_work(s).value().least_flops, 4.0 * 96 * 8 * queries);
     s = shape("reduce", "reduce", tokens);
     CHECK_EQUAL(kernel_work(s).value().least_flops, 2.0 * 96 * 8 * causal_pairs(tokens, tokens));
   }

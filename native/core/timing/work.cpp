@@ -33,11 +33,13 @@ KernelWork dense(const KernelShape& s) {
   return work;
 }
 
-/// Of the keys those on the diagonal are read whatever else is; without its parameters every row has no more than itself for sure.
+/// Of the keys those on the diagonal are read whatever else is. Fewer tiles than its parameters make are those of a narrower
+/// window, of which only is known that every row sees itself.
 KernelWork a_shape(const KernelShape& s) {
   const double queries = queries_of(s), own = s.heads * a_shape_blocks(s.tokens, queries, s.columns, s.distances);
   KernelWork work = prefill_attention(s, s.tiles > 0 ? s.tiles : own, 0, 0);
-  work.least_flops = 4 * s.head_dim * s.heads * a_shape_pairs(s.tokens, queries, s.columns, std::max(1.0, s.distances));
+  const double pairs = work.work < own ? std::min(cells * work.work, s.heads * queries) : s.heads * a_shape_pairs(s.tokens, queries, s.columns, std::max(1.0, s.distances));
+  work.least_flops = 4 * s.head_dim * pairs;
   work.least_bytes = work.bytes - 2 * key_bytes(s, s.tokens - queries);
   return work;
 }

@@ -55,9 +55,9 @@ describe("request", () => {
   it("takes the prompt, what is built after it, and every step; the least certain part names the kind", () => {
     const sum = (us: number, kind: "measured" | "interpolated" | "modelled", error: number) => ({ us, kind, error, parts: [], complete: true });
     const times = { prefill: sum(100, "measured", Number.NaN), build: sum(20, "interpolated", 0.1), step: sum(2, "interpolated", 0.2), missing: [], untimed: "" };
-    expect(requestTime(times, 50)).toEqual({ us: 220, kind: "interpolated", error: (20 * 0.1 + 100 * 0.2) / 120, prefillUs: 120, stepUs: 2 });
+    expect(requestTime(times, 50)).toEqual({ us: 220, kind: "interpolated", error: (20 * 0.1 + 100 * 0.2) / 220, prefillUs: 120, stepUs: 2 });
     expect(requestTime({ ...times, step: null }, 0)).toMatchObject({ us: 120, kind: "interpolated" });
-    expect(requestTime({ ...times, build: sum(20, "modelled", Number.NaN) }, 50)!.kind).toBe("modelled");
+    expect(requestTime({ ...times, build: sum(20, "modelled", Number.NaN) }, 50)).toMatchObject({ kind: "modelled", error: Number.NaN });
     for (const lacking of [{ ...times, step: null }, { ...times, prefill: null }, { ...times, missing: ["decode attention"] }]) expect(requestTime(lacking, 50)).toBeNull();
   });
 });
