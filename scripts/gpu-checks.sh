@@ -79,16 +79,19 @@ failed() {
   echo "FAILED: $*"
 }
 
-# Small shapes of everything first; then large ones, an operation at a time, as long as there is time.
+# Small shapes of everything first; then large ones, an operation at a time, each with its share of what time is left. The table is
+# long: the screen shows what failed and the sums.
 step_check() {
   build
-  local code=0 operation seconds
-  : >"$out/check.md"
-  within "$(left 180 10)" "$build/attnscope-check" --device cuda --size small --markdown | tee -a "$out/check.md" || code=$?
+  local code=0 operation operations seconds
+  within "$(left 180 10)" "$build/attnscope-check" --device cuda --size small --markdown >"$out/check.md" || code=$?
+  grep -v -e '| passed |$' -e '^$' "$out/check.md" || true
   [ $code -eq 0 ] || failed "check, small shapes (status $code)"
   local end=$((SECONDS + ${GPU_CHECK_FULL_SECONDS:-75}))
-  for operation in $("$build/attnscope-check" --help | sed -n 's/.*one operation of: *//p'); do
-    seconds=$(left $((end - SECONDS)) 10) code=0
+  read -r -a operations < <("$build/attnscope-check" --help | sed -n 's/.*one operation of: *//p')
+  local waiting=${#operations[@]}
+  for operation in "${operations[@]}"; do
+    seconds=$(left $(((end - SECONDS) / waiting)) 10) code=0 waiting=$((waiting - 1))
     if [ "$seconds" -lt 2 ]; then
       echo "$operation, large shapes: not run, no time left" | tee -a "$out/check.md"
       continue
@@ -98,6 +101,7 @@ step_check() {
       echo "$operation, large shapes: stopped, no time left" | tee -a "$out/check.md"
     else
       { echo; cat "$work/one.md"; } >>"$out/check.md"
+      grep FAILED "$work/one.md" || true
       tail -n 1 "$work/one.md" | sed "s/^/$operation, large shapes: /"
       [ $code -eq 0 ] || failed "check, $operation, large shapes (status $code)"
     fi
@@ -111,9 +115,11 @@ step_time() {
   [ "$seconds" -ge 20 ] || { echo "not run: no time left"; return 0; }
   rm -rf "$work/timings"
   # A measurement that was begun may end up to 15 s later.
-  within $((seconds + 15)) "$build/attnscope-time" --device cuda --preset gpu --budget-seconds "$seconds" --out "$work/timings" >"$work/timings.log" 2>&1 || code=$?
-  { grep -v '^[0-9]* of [0-9]*:' "$work/timings.log" || true; } | tail -n 25
+  within $((seconds + 15)) "$build/attnscope-time" --device cuda --preset gpu --budget-seconds "$seconds" --out "$work/timings" >"$work/timings.log" 2>"$work/timings.err" || code=$?
   pack timings
+  # Rows are in the bundle; the screen shows the last ones, and what ended the run or was left out last.
+  tail -n 12 "$work/timings.log"
+  { grep -v '^[0-9]* of [0-9]*: ' "$work/timings.err" || true; } | tail -n 12
   case $code in 0 | 130 | 124) ;; *) failed "time (status $code)" ;; esac
 }
 
@@ -123,8 +129,8 @@ step_peers() {
   [ "$seconds" -ge 20 ] || { echo "not run: no time left"; return 0; }
   rm -rf "$work/peers"
   within $((seconds + 15)) python3 scripts/peers.py --device cuda --preset gpu --budget-seconds "$seconds" --out "$work/peers" >"$work/peers.log" 2>&1 || code=$?
-  tail -n 40 "$work/peers.log"
   pack peers
+  tail -n 40 "$work/peers.log"
   case $code in 0 | 124 | 130) ;; *) failed "peers (status $code)" ;; esac
 }
 
@@ -145,8 +151,9 @@ step_captured() {
   seconds=$(left 60 25)
   [ "$seconds" -ge 10 ] || { echo "not run: no time left"; return 0; }
   rm -rf "$work/captured"
-  within $((seconds + 15)) "$build/attnscope-time" --device cuda --preset gpu --captured "$captured" --budget-seconds "$seconds" --out "$work/captured" || code=$?
+  within $((seconds + 15)) "$build/attnscope-time" --device cuda --preset gpu --captured "$captured" --budget-seconds "$seconds" --out "$work/captured" >"$work/captured.log" 2>&1 || code=$?
   pack captured
+  tail -n 20 "$work/captured.log"
   case $code in 0 | 130 | 124) ;; *) failed "captured (status $code)" ;; esac
 }
 
