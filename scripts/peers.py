@@ -601,6 +601,9 @@ def main():
     unknown = [name for name in wanted if name not in SOURCES]
     if unknown:
         sys.exit(f"peers.py: no source is called {unknown[0]}; known: {', '.join(SOURCES)}.")
+    without = [text for text in options.policy.split(";") if text.partition(":")[0] not in DEFAULTS]
+    if without:
+        sys.exit(f"peers.py: --policy {without[0]}: no source runs it; known: {', '.join(DEFAULTS)}.")
     device = Device(options)
     bundle = Bundle(options.out, device.facts())
     print(f"{device.name} ({device.driver}), measured; microseconds: median, 10th and 90th percentile, repetitions")
