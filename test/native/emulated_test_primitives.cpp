@@ -7,6 +7,7 @@
 
 #include "check.h"
 #include "core/dtype.h"
+#include "core/timing/work.h"
 #include "cuda/device.h"
 #include "cuda/mma_tile.h"
 
@@ -304,4 +305,13 @@ TEST("rows of a matrix load lie in different banks") {
   check_banks(DimTag<64>{});
   check_banks(DimTag<96>{});
   check_banks(DimTag<128>{});
+}
+
+TEST("the sizes kernels are compiled for are those that times are looked up by") {
+  for (std::uint32_t head_dim = 1; head_dim <= largest_dim; ++head_dim)
+    CHECK(for_instance(DType::f16, head_dim, [&](auto, auto dim) -> Outcome {
+      CHECK_EQUAL(compiled_dim(head_dim), decltype(dim)::value);
+      return nullptr;
+    }) == nullptr);
+  CHECK(for_instance(DType::f16, largest_dim + 1, [](auto, auto) -> Outcome { return nullptr; }) != nullptr);
 }
