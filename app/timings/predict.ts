@@ -72,7 +72,8 @@ export function lineOf(engine: TimingEngine | null, series: Series, [least, most
   const parts: LinePart[] = [{ kind: "interpolated", points: lengths.slice(1).flatMap((to, i) => walk(lengths[i] as number, to, to / (lengths[i] as number) < 1.1 ? 1 : PIECES).slice(i === 0 ? 0 : 1)) }];
   if (!beyond) return parts;
   if (most > last) parts.push({ kind: "extrapolated", points: walk(last, most, PIECES) });
-  if (least < first) parts.push({ kind: "extrapolated", points: walk(least, first, PIECES) });
+  // Below its first mark a peer's line would be flat at its least time measured, which is no time of a launch.
+  if (series.own && least < first) parts.push({ kind: "extrapolated", points: walk(least, first, PIECES) });
   return parts;
 }
 

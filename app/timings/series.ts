@@ -132,14 +132,15 @@ export function errorsOf({ marks }: Pick<Series, "marks">): { median: number; wo
 /** Lines of one operation that are shown unless asked for: more run into each other. */
 const SHOWN_OF_OP = 2;
 
-/** Short names of what is shown: by default the lines with most lengths of each operation and source. */
+/** Short names of what is shown: by default the lines with most lengths of each of our operations, and peers of what all is compared with. */
 export function shownSeries(series: readonly Series[], turned: string): Set<string> {
+  const compared = series.find(({ base }) => base)?.op;
   const flipped = new Set(turned === "" ? [] : turned.split("."));
   const counts = new Map<string, number>();
   const shown = new Set<string>();
-  for (const { short, source, op, marks } of series) {
+  for (const { short, source, op, own, marks } of series) {
     const key = `${source}|${op}`, before = counts.get(key) ?? 0;
-    const usual = marks.length > 1 && spans(marks.map(({ tokens }) => tokens)) && before < SHOWN_OF_OP;
+    const usual = (own || compared === undefined || op === compared) && marks.length > 1 && spans(marks.map(({ tokens }) => tokens)) && before < SHOWN_OF_OP;
     if (usual) counts.set(key, before + 1);
     if (usual !== flipped.has(short)) shown.add(short);
   }

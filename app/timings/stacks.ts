@@ -39,9 +39,13 @@ function stacked(phases: readonly PhaseEstimate[]): Segment[] {
 /** Lengths at which something shown was measured, ascending. */
 export const measuredLengths = (series: readonly Series[]): number[] => [...new Set(series.flatMap(({ marks }) => marks.map(({ tokens }) => tokens)))].toSorted((a, b) => a - b);
 
-/** The length that is looked at: the view's, else the longest at which what all is compared with was measured, else the longest. */
+/**
+ * The length that is looked at: the view's, else of those at which what all is compared with was measured the one that most lines were measured
+ * at, the longest of several; else the longest.
+ */
 export function chosenLength(series: readonly Series[], wanted: number | null): number | null {
   if (wanted !== null && wanted > 0) return wanted;
-  const base = series.filter((line) => line.base);
-  return measuredLengths(base).at(-1) ?? measuredLengths(series).at(-1) ?? null;
+  const lengths = measuredLengths(series.filter((line) => line.base)), all = measuredLengths(series);
+  const measured = (length: number): number => series.filter(({ marks }) => marks.some(({ tokens }) => tokens === length)).length;
+  return lengths.reduce<number | null>((best, length) => (best === null || measured(length) >= measured(best) ? length : best), null) ?? all.at(-1) ?? null;
 }

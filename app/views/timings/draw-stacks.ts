@@ -14,6 +14,8 @@ export interface StackPicture { palette: Palette; rows: readonly StackRow[]; loo
 
 const MARGIN = { top: 48, bottom: 34, right: 62 };
 const LETTER = 6.1;
+/** Height of a line of text. */
+const LINE = 11;
 /** Most of the width that names may take. */
 const NAME_SHARE = 0.42;
 const lettersOf = (width: number): number => Math.floor((width * NAME_SHARE - 16) / LETTER);
@@ -57,9 +59,11 @@ export function drawStacks(g: SVGGElement, picture: StackPicture): void {
     .attr("fill", ink).attr("fill-opacity", ({ segment }) => phaseOpacity(segment.phase) * (segment.kind === "measured" ? 1 : 0.35)).attr("stroke", ink).attr("stroke-width", ({ segment }) => (segment.kind === "measured" ? 0 : 1))
     .attr("stroke-dasharray", ({ segment }) => (segment.kind === "extrapolated" ? "4 3" : "none")).attr("data-segment", ({ bar, segment }) => `${bar.row.series.short}.${bar.stack.batching}.${segment.phase}`);
   const names = bars.filter(({ first }) => first);
+  // Two bars thinner than a line of text together: the upper one's number stands for both, the readout has the other.
+  const written = bars.some(({ height }) => height < LINE - 2) ? names : bars;
   select(part(g, "names")).selectAll<SVGTextElement, Bar>("text").data(names).join("text").attr("x", round(left - 8)).attr("y", (bar) => round(bar.y + bar.height / 2 + 4)).attr("text-anchor", "end").attr("fill", ({ look }) => look?.colour ?? palette.text)
     .text(({ row, look }) => shortened(look?.label ?? row.series.title, lettersOf(picture.width)));
-  select(part(g, "totals")).selectAll<SVGTextElement, Bar>("text").data(bars).join("text").attr("x", ({ stack }) => round(x(stack.us) + 5)).attr("y", (bar) => round(bar.y + bar.height / 2 + 4)).attr("fill", palette.text)
+  select(part(g, "totals")).selectAll<SVGTextElement, Bar>("text").data(written).join("text").attr("x", ({ stack }) => round(x(stack.us) + 5)).attr("y", (bar) => round(bar.y + bar.height / 2 + 4)).attr("fill", palette.text)
     .text(({ stack }) => `${stack.kind === "measured" ? "" : "≈ "}${timeText(stack.us)}`);
   drawKey(part(g, "key"), rows, palette);
   select(part(g, "title")).selectAll<SVGTextElement, string>("text").data([`Phases at ${count(Math.round(picture.tokens))} tokens${rows.some(({ stacks }) => stacks.length > 1) ? "; upper bar batched, lower per head" : ""}`]).join("text").attr("x", 12).attr("y", 14).attr("fill", palette.secondary).text((text) => text);
@@ -76,7 +80,7 @@ function drawKey(g: SVGGElement, rows: readonly StackRow[], palette: Palette): v
   let at = 12;
   const placed = items.map(({ text, fill, outline }) => {
     const left = at;
-    at += 16 + text.length * LETTER + 12;
+    at += 14 + text.length * LETTER + 8;
     return { text, fill, outline, left };
   });
   const groups = select(g).selectAll<SVGGElement, (typeof placed)[number]>("g").data(placed).join((enter) => {

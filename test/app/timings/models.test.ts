@@ -221,6 +221,16 @@ describe("phases at a length", () => {
   it("are shown at the longest length of what all is compared with, unless the view names one", () => {
     expect(measuredLengths(series)).toEqual([...LENGTHS]);
     expect([chosenLength(series, null), chosenLength(series, 2048), chosenLength([], null)]).toEqual([16_384, 2048, null]);
+    // A peer that stopped at 4,096 moves the look there: nothing beside it is then a guess.
+    const peer = { source: "torch 0.0.0-synthetic sdpa math", driver: PEER_DRIVER };
+    const flex = LENGTHS.slice(0, 3).map((tokens) => row({ ...peer, tokens, work: blocks(tokens) * 8, medianUs: 20 * blocks(tokens) * 8 }));
+    const lines = buildSeries([...LENGTHS.map((tokens) => row({ tokens, work: blocks(tokens) * 8, medianUs: 10 * blocks(tokens) * 8 })), ...flex], selection);
+    expect([lines.length, chosenLength(lines, null)]).toEqual([2, 4096]);
+    // Its line goes on to longer prompts, never back to shorter ones; of peers only those of dense are shown unasked.
+    expect(lineOf(engine, lines[1]!, [256, 16_384]).filter(({ kind }) => kind === "extrapolated").map(({ points }) => points[0]!.tokens)).toEqual([4096]);
+    const sparse = LENGTHS.slice(0, 3).map((tokens) => row({ ...peer, op: "a-shape", policy: "a-shape:n_init=64,n_local=256", tokens, work: 100, medianUs: 90 }));
+    const all = buildSeries([...LENGTHS.map((tokens) => row({ tokens, work: blocks(tokens) * 8 })), ...flex, ...sparse], selection), usual = shownSeries(all, "");
+    expect(all.filter(({ own, short }) => !own && usual.has(short)).map(({ op }) => op)).toEqual(["dense"]);
   });
 });
 
