@@ -1,5 +1,6 @@
 import path from "node:path";
 import { chromium, type Page } from "playwright-core";
+import { expect } from "vitest";
 import { chromiumFlags, findChromium } from "../../scripts/chromium.mjs";
 import { serveViewer, type ServedFiles } from "./shell-server.ts";
 
@@ -37,6 +38,18 @@ export async function startViewer(files: ServedFiles): Promise<Viewer> {
       await server.close();
     },
   };
+}
+
+/** Looks at a page, which must not throw meanwhile, and closes it. */
+export async function withPage(page: Page, look: () => Promise<void>): Promise<void> {
+  const errors: string[] = [];
+  page.on("pageerror", (error) => errors.push(error.message));
+  try {
+    await look();
+    expect(errors).toEqual([]);
+  } finally {
+    await page.close();
+  }
 }
 
 /** Resolves when everything in sight is drawn. */

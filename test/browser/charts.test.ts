@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import type { Page } from "playwright-core";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { syntheticCapture } from "../data/synthetic.ts";
-import { settled, startViewer, type Viewer } from "./browser.ts";
+import { settled, startViewer, type Viewer, withPage } from "./browser.ts";
 
 const full = syntheticCapture({ tokens: 500, layers: 2, heads: 2, kvHeads: 1, headDim: 16, decode: 6, tileEdge: 64, cell: () => 4, level: "full" });
 const files = new Map([...full.store.files].map(([name, bytes]) => [`captures/full/${name}`, bytes] as const));
@@ -14,15 +14,10 @@ afterAll(() => viewer?.close());
 
 async function open(hash: string, look: (page: Page) => Promise<void>): Promise<void> {
   const page = await viewer.open(`?src=captures/full#v=1&${hash}`);
-  const errors: string[] = [];
-  page.on("pageerror", (error) => errors.push(error.message));
-  try {
+  await withPage(page, async () => {
     await settled(page);
     await look(page);
-    expect(errors).toEqual([]);
-  } finally {
-    await page.close();
-  }
+  });
 }
 
 /** Number of a parameter in the panel. */

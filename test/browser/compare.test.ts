@@ -2,7 +2,7 @@ import type { Page } from "playwright-core";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { divergingColour } from "../../app/marks/diverging.ts";
 import { syntheticCapture } from "../data/synthetic.ts";
-import { settled, startViewer, type Viewer } from "./browser.ts";
+import { settled, startViewer, type Viewer, withPage } from "./browser.ts";
 
 const full = syntheticCapture({ tokens: 700, layers: 1, heads: 2, kvHeads: 1, headDim: 16, tileEdge: 64, cell: () => 4 });
 
@@ -12,16 +12,11 @@ afterAll(() => viewer?.close());
 
 async function open(hash: string, look: (page: Page) => Promise<void>): Promise<void> {
   const page = await viewer.open(`?src=captures/full#v=1&page=head${hash}`);
-  const errors: string[] = [];
-  page.on("pageerror", (error) => errors.push(error.message));
-  try {
+  await withPage(page, async () => {
     await page.locator(".head-hit").first().waitFor();
     await settled(page);
     await look(page);
-    expect(errors).toEqual([]);
-  } finally {
-    await page.close();
-  }
+  });
 }
 
 type Rgb = [number, number, number];

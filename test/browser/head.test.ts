@@ -1,7 +1,7 @@
 import type { Page } from "playwright-core";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { syntheticCapture } from "../data/synthetic.ts";
-import { settled, startViewer, type Viewer } from "./browser.ts";
+import { settled, startViewer, type Viewer, withPage } from "./browser.ts";
 
 const full = syntheticCapture({ tokens: 700, layers: 1, heads: 2, kvHeads: 1, headDim: 16, decode: 6, tileEdge: 64, cell: () => 4 });
 const overview = syntheticCapture({ tokens: 300, layers: 1, heads: 2, kvHeads: 1, headDim: 16, tileEdge: 64, cell: () => 4, level: "overview" });
@@ -18,16 +18,11 @@ const badge = (page: Page) => page.locator("[data-testid=badge]").textContent();
 
 async function open(name: string, hash: string, look: (page: Page) => Promise<void>): Promise<void> {
   const page = await viewer.open(`?src=captures/${name}#v=1&page=head${hash}`);
-  const errors: string[] = [];
-  page.on("pageerror", (error) => errors.push(error.message));
-  try {
+  await withPage(page, async () => {
     await page.locator(".head-hit").waitFor();
     await settled(page);
     await look(page);
-    expect(errors).toEqual([]);
-  } finally {
-    await page.close();
-  }
+  });
 }
 
 it("zooms from the whole sequence to single pairs; the badge follows, the DOM stays small", async () => {

@@ -9,7 +9,7 @@ import { timeText } from "../../app/timings/text.ts";
 import { buildSeries } from "../../app/timings/series.ts";
 import { PEER_DRIVER, SYNTHETIC_DEVICE, syntheticRows } from "../app/timings/synthetic.ts";
 import { syntheticCapture } from "../data/synthetic.ts";
-import { settled, startViewer, type Viewer } from "./browser.ts";
+import { settled, startViewer, type Viewer, withPage } from "./browser.ts";
 
 const rows = syntheticRows(), table = writeTimings(rows);
 const full = syntheticCapture({ tokens: 500, layers: 2, heads: 2, kvHeads: 1, headDim: 16, decode: 6, tileEdge: 64, cell: () => 4, level: "full" });
@@ -33,16 +33,11 @@ afterAll(async () => {
 
 async function open(at: string, look: (page: Page) => Promise<void>): Promise<void> {
   const { page, hosts } = await viewer.visit(at);
-  const errors: string[] = [];
-  page.on("pageerror", (error) => errors.push(error.message));
-  try {
+  await withPage(page, async () => {
     await settled(page);
     await look(page);
-    expect(errors).toEqual([]);
     expect([...hosts]).toEqual([new URL(viewer.url).origin]);
-  } finally {
-    await page.close();
-  }
+  });
 }
 
 const DEVICE = "device=synthetic-processor-test";
