@@ -43,6 +43,14 @@ struct StorePlan {
   bool logits = false;
 };
 
+/// Where a run computes. On the CPU everything but `name` is ignored.
+struct DevicePlan {
+  std::string name = "cpu";               // "cpu", "cuda" or "cuda:<index>"
+  /// Weights stay on the device, or come layer by layer and go again; automatic: streamed where they do not fit beside the rest.
+  enum class Weights { automatic, resident, streamed } weights = Weights::automatic;
+  std::uint64_t memory_bytes = 0;         // most device memory that the run allocates; 0: what the device has
+};
+
 struct Plan {
   ModelPlan model;
   std::vector<std::string> files;
@@ -55,6 +63,7 @@ struct Plan {
   StorePlan store;
   std::vector<std::uint32_t> skip_layers;
   std::uint32_t threads = 1;
+  DevicePlan device;
 
   std::uint32_t prompt_tokens() const { return static_cast<std::uint32_t>(tokens.size()); }
   std::uint32_t total_tokens() const { return prompt_tokens() + decode_steps; }

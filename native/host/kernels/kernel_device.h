@@ -1,5 +1,6 @@
-// The kernels that policies cost time in, behind one interface: the CPU's own (host/kernels), CUDA (a shared library that is
-// loaded at run time), and the CUDA sources under emulation (tests). Checks and the timing harness know only this.
+// A device that computes: memory, queues, and the kernels that a model's forward pass, a capture and policies are made of. Behind it
+// stand the CPU (host/kernels), CUDA (a shared library that is loaded at run time), and the CUDA sources under emulation (tests). The
+// runner on a device (host/device), checks and the timing harness know only this.
 //
 // Pointers in arguments are memory of the device. Strides and counts are in elements. Operations are queued in order and
 // may run on after they return; synchronize() waits. Nothing here throws: an Outcome other than nullptr is
@@ -13,7 +14,7 @@
 namespace attnscope {
 
 /// Raised with every change of this file: a library of another version is refused.
-inline constexpr std::uint32_t kKernelInterfaceVersion = 1;
+inline constexpr std::uint32_t kKernelInterfaceVersion = 2;
 
 using Outcome = const char*;
 
@@ -26,7 +27,13 @@ struct DeviceFacts {
   std::uint32_t compute_capability = 0;  // 90 for 9.0; 0 for a CPU
   double clock_mhz = 0;            // at the moment of asking; 0: unknown
   std::uint64_t cache_bytes = 0;   // last-level cache, what flush_cache() overwrites
+  const char* products = "";       // what multiply() runs: "cuBLAS 13.1" or "own kernel"
 };
+
+/// Work in a queue runs in order; queues run beside each other. Operations run in `compute`.
+enum class Queue : std::uint8_t { compute, upload, download };
+/// A point in a queue that others can wait for.
+using Event = void*;
 
 /// Rows of vectors by head: element (head, row, channel) at data + head * head_stride + row * row_stride + channel.
 struct HeadTensor {
@@ -182,6 +189,99 @@ struct ReduceArgs {
   std::uint32_t* top1_key = nullptr;       // [heads][queries]
 };
 
+/// Token embeddings, widened: out[i] = table[ids[i]].
+struct EmbedArgs {
+  DType dtype = DType::f32;                // of the table
+  std::uint32_t rows = 0, width = 0;
+  const void* table = nullptr;             // [vocabulary][width]
+  const std::uint32_t* ids = nullptr;      // [rows]
+  float* out = nullptr;                    // [rows][width]
+};
+
+/// RMSNorm: weight * (x / sqrt(mean(x^2) + epsilon)), computed in fp32, rounded to dtype.
+struct NormArgs {
+  DType dtype = DType::f32;                // of out
+  std::uint32_t rows = 0, width = 0;
+  const float* x = nullptr;                // [rows][width]
+  const float* weight = nullptr;           // [width]
+  float epsilon = 0;
+  void* out = nullptr;                     // [rows][width]
+};
+
+/// out[i][o] = sum over k of x[i][k] w[o][k], accumulated in fp32.
+struct MultiplyArgs {
+  DType dtype = DType::f32;                // of x and w; f32 on the CPU only
+  DType out_dtype = DType::f32;            // f32, or dtype
+  bool add = false;                        // onto out instead of over it; out_dtype f32 only
+  std::uint32_t rows = 0, in = 0, out_width = 0;
+  const void* x = nullptr;                 // [rows][in]
+  const void* w = nullptr;                 // [out_width][in], as checkpoints store it
+  void* out = nullptr;                     // [rows][out_width]
+  void* workspace = nullptr;               // workspace_bytes(args)
+};
+
+/// Rows of fp32 vectors of all heads to the precision that attention reads, rotated by position where tables are given
+/// (core/rope.h: channels c and c + head_dim / 2 are a pair).
+struct RotateArgs {
+  DType dtype = DType::f32;                // of out
+  std::uint32_t rows = 0, heads = 1, head_dim = 0;
+  const float* x = nullptr;                // [rows][heads * head_dim]
+  const float *cosine = nullptr, *sine = nullptr;  // [rows][head_dim / 2], of these rows' positions; null: rounding alone
+  HeadTensor out{};
+  std::uint32_t* overflowed = nullptr;     // one counter, added to: finite values that dtype turns into infinities
+};
+
+/// SwiGLU, in place: gate = silu(gate) * up, computed in fp32.
+struct ActivateArgs {
+  DType dtype = DType::f32;
+  std::uint64_t count = 0;
+  void* gate = nullptr;
+  const void* up = nullptr;
+};
+
+/// Values of one precision as another, rounded to nearest even.
+struct CastArgs {
+  DType from_dtype = DType::f32, to_dtype = DType::f32;
+  std::uint64_t count = 0;
+  const void* from = nullptr;
+  void* to = nullptr;
+};
+
+/// Whole rows picked by number: out[i] = from[rows[i]].
+struct GatherArgs {
+  std::uint32_t count = 0;
+  std::uint64_t row_bytes = 0, from_stride_bytes = 0;
+  const void* from = nullptr;
+  const std::uint32_t* rows = nullptr;     // [count]
+  void* out = nullptr;                     // [count][row_bytes], apart from `from`
+};
+
+/// How many values are NaN or infinite.
+struct NonFiniteArgs {
+  std::uint64_t count = 0;
+  const float* x = nullptr;
+  std::uint32_t* found = nullptr;          // one counter, added to
+};
+
+/// First and second moments of fp32 vectors about a pivot, added to what is there: of every head, with y = x - pivot,
+/// sum[c] += y[c] and product[a][b] += y[a] y[b].
+struct MomentsArgs {
+  std::uint32_t rows = 0, heads = 1, head_dim = 0;
+  const float* x = nullptr;                // [rows][heads * head_dim]
+  const float* pivot = nullptr;            // [heads][head_dim]: a value near the mean keeps the sums small
+  double* sum = nullptr;                   // [heads][head_dim]
+  double* product = nullptr;               // [heads][head_dim][head_dim], both triangles
+};
+
+/// Capture, pass 2: how many keys hold 90, 95 and 99 % of every row, an upper bound (core/coverage.h).
+struct CoverageArgs {
+  AttentionArgs attention{};               // q, k, lse; v and out are not read
+  /// Maxima that reduce() found for the same rows; tiles of keys whose values cannot matter are passed over. Null: none are.
+  std::uint32_t cell = 64, cells = 0;
+  const float* cell_max = nullptr;         // [heads][cells][cells]
+  std::uint32_t *coverage_90 = nullptr, *coverage_95 = nullptr, *coverage_99 = nullptr;  // [heads][queries]
+};
+
 class KernelDevice {
  public:
   virtual ~KernelDevice() = default;
@@ -192,11 +292,28 @@ class KernelDevice {
   virtual void release(void* memory) = 0;
   virtual void* allocate_host(std::size_t bytes) = 0;  // pinned where that means something
   virtual void release_host(void* memory) = 0;
+  /// In the compute queue. Memory that is not from allocate_host() may be written again when this returns.
   virtual Outcome upload(void* to, const void* from, std::size_t bytes) = 0;
   /// Queued as everything else: synchronize() before reading what came.
   virtual Outcome download(void* to, const void* from, std::size_t bytes) = 0;
   virtual Outcome copy(void* to, const void* from, std::size_t bytes) = 0;
   virtual Outcome fill(void* to, std::uint8_t byte, std::size_t bytes) = 0;
+
+  /// Device memory that allocate() could still give, as the driver sees it.
+  virtual std::uint64_t free_bytes() { return facts().memory_bytes; }
+
+  // ---- queues ----
+  /// From or to memory of allocate_host(), which stays as it is until the queue has come past.
+  virtual Outcome upload_in(Queue, void* to, const void* from, std::size_t bytes) { return upload(to, from, bytes); }
+  virtual Outcome download_in(Queue, void* to, const void* from, std::size_t bytes) { return download(to, from, bytes); }
+  virtual Event create_event() { return this; }  // nullptr where there is no memory for one
+  virtual void release_event(Event) {}
+  /// The event happens when everything queued so far is done; recorded again, it is the new point.
+  virtual Outcome record(Event, Queue) { return nullptr; }
+  /// What is queued from now on waits for the event; an event that was never recorded has happened.
+  virtual Outcome wait(Queue, Event) { return nullptr; }
+  /// The caller waits for the event.
+  virtual Outcome await(Event) { return synchronize(); }
 
   // ---- time ----
   virtual Outcome synchronize() = 0;
@@ -223,11 +340,23 @@ class KernelDevice {
   virtual Outcome sort_buckets(const BucketArgs& args) = 0;
   virtual Outcome reduce(const ReduceArgs& args) = 0;
 
+  virtual Outcome embed(const EmbedArgs&) { return "E_KERNEL_MISSING embed"; }
+  virtual Outcome norm(const NormArgs&) { return "E_KERNEL_MISSING norm"; }
+  virtual Outcome multiply(const MultiplyArgs&) { return "E_KERNEL_MISSING multiply"; }
+  virtual Outcome rotate(const RotateArgs&) { return "E_KERNEL_MISSING rotate"; }
+  virtual Outcome activate(const ActivateArgs&) { return "E_KERNEL_MISSING activate"; }
+  virtual Outcome cast(const CastArgs&) { return "E_KERNEL_MISSING cast"; }
+  virtual Outcome gather(const GatherArgs&) { return "E_KERNEL_MISSING gather"; }
+  virtual Outcome count_non_finite(const NonFiniteArgs&) { return "E_KERNEL_MISSING count_non_finite"; }
+  virtual Outcome moments(const MomentsArgs&) { return "E_KERNEL_MISSING moments"; }
+  virtual Outcome coverage(const CoverageArgs&) { return "E_KERNEL_MISSING coverage"; }
+
   virtual std::size_t workspace_bytes(const DecodeArgs& args) = 0;
   virtual std::size_t workspace_bytes(const StripArgs& args) = 0;
   virtual std::size_t workspace_bytes(const SelectArgs& args) = 0;
   virtual std::size_t workspace_bytes(const ConvertArgs& args) = 0;
   virtual std::size_t workspace_bytes(const BlockSelectArgs& args) = 0;
+  virtual std::size_t workspace_bytes(const MultiplyArgs&) { return 0; }
 };
 
 /// Tiles and columns a head can need at most: tiles are disjoint and begin at or after key 0, so row block m holds at most

@@ -1,0 +1,14 @@
+// The device that a plan names.
+#pragma once
+#include <memory>
+#include <string>
+
+#include "core/result.h"
+#include "host/kernels/kernel_device.h"
+
+namespace attnscope {
+
+/// "cpu", "cuda" or "cuda:<index>". E_DEVICE_NAME for anything else, E_CUDA_* where there is no such GPU or no library for it.
+Result<std::unique_ptr<KernelDevice>> open_device(const std::string& name, unsigned threads);
+
+}  // namespace attnscope
