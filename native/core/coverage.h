@@ -32,6 +32,9 @@ class CoverageHistogram {
     }
   }
 
+  /// What the largest of 8 values must reach for them to be added.
+  float threshold() const { return threshold_; }
+
   /// An upper bound of the smallest number of keys whose p sum to `share`.
   ///
   /// Going down from the largest p, whole bins are taken while they do not reach the target. In the bin that does, with c keys of

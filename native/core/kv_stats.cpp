@@ -83,24 +83,15 @@ ChannelStats channel_stats(Rows rows) {
   return stats;
 }
 
-MeanCovariance mean_covariance(Rows rows) {
-  const std::size_t dim = rows.dim;
-  MeanCovariance result{std::vector<float>(dim), std::vector<float>(dim * dim)};
-  if (rows.count == 0) return result;
-  const auto n = static_cast<double>(rows.count);
-
-  std::vector<double> mean(dim), product(dim * dim);
-  for (std::size_t i = 0; i < rows.count; ++i)
-    for (std::size_t c = 0; c < dim; ++c) mean[c] += rows.row(i)[c];
-  for (double& m : mean) m /= n;
-
-  // Eight centred rows at a time: each product is loaded and stored once for eight updates. Upper triangle only.
+void add_centred_products(Rows rows, std::span<const double> centre, std::span<double> product) {
+  // Eight centred rows at a time: each product is loaded and stored once for eight updates.
   constexpr std::size_t group = 8;
+  const std::size_t dim = rows.dim;
   std::vector<double> centred(group * dim);
   for (std::size_t begin = 0; begin < rows.count; begin += group) {
     for (std::size_t g = 0; g < group; ++g)
       for (std::size_t c = 0; c < dim; ++c)
-        centred[g * dim + c] = begin + g < rows.count ? rows.row(begin + g)[c] - mean[c] : 0.0;
+        centred[g * dim + c] = begin + g < rows.count ? rows.row(begin + g)[c] - centre[c] : 0.0;
     for (std::size_t a = 0; a < dim; ++a) {
       double* out = product.data() + a * dim;
       const double* x = centred.data();
@@ -111,6 +102,19 @@ MeanCovariance mean_covariance(Rows rows) {
       }
     }
   }
+}
+
+MeanCovariance mean_covariance(Rows rows) {
+  const std::size_t dim = rows.dim;
+  MeanCovariance result{std::vector<float>(dim), std::vector<float>(dim * dim)};
+  if (rows.count == 0) return result;
+  const auto n = static_cast<double>(rows.count);
+
+  std::vector<double> mean(dim), product(dim * dim);
+  for (std::size_t i = 0; i < rows.count; ++i)
+    for (std::size_t c = 0; c < dim; ++c) mean[c] += rows.row(i)[c];
+  for (double& m : mean) m /= n;
+  add_centred_products(rows, mean, product);
   for (std::size_t a = 0; a < dim; ++a) {
     result.mean[a] = static_cast<float>(mean[a]);
     for (std::size_t b = a; b < dim; ++b)

@@ -34,6 +34,9 @@ struct MeanCovariance {
 };
 MeanCovariance mean_covariance(Rows rows);
 
+/// Adds (x - centre)[a] * (x - centre)[b] of every row x to product[a][b] for a <= b; product is row-major [dim][dim].
+void add_centred_products(Rows rows, std::span<const double> centre, std::span<double> product);
+
 /// Means of consecutive blocks of `block` rows; out: [ceil(count / block)][dim], the last block over what it has.
 void pool_rows(Rows rows, std::uint32_t block, MutableRows out);
 

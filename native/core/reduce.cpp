@@ -3,7 +3,7 @@
 #include <cmath>
 
 #include "cell_pool.h"
-#include "coverage.h"
+#include "row_coverage.h"
 #include "score_block.h"
 #include "simd.h"
 
@@ -14,9 +14,6 @@ using simd::f32x8;
 
 // Slots of its own: the margins of the score buffer must stay zero, whatever pass 1 left in its own.
 enum Slot { slot_queries = 8, slot_scores };
-
-/// Rows whose histograms are filled in turn: additions to one bin wait for each other through memory, those of other rows do not.
-constexpr std::size_t interleaved_rows = 4;
 
 /// What a query row has gathered over the key blocks seen so far.
 struct RowSums {
@@ -66,11 +63,6 @@ void reduce_row(const ScoreBlock& block, std::size_t r, float lse, const ReduceC
   sums.sink += sum_of_keys(block, r, 0, std::min(config.sink_tokens, query + 1));
   sums.local += sum_of_keys(block, r, first_local, query + 1);
   if (query > 0) sums.previous += static_cast<float>(sum_of_keys(block, r, query - 1, query));
-}
-
-void fill_histograms(const ScoreBlock& block, std::size_t first_row, std::size_t rows, RowSums* sums) {
-  for (std::size_t k = 0; k < block.keys; k += simd::lanes)
-    for (std::size_t r = first_row; r < first_row + rows; ++r) sums[r].histogram.add(block.row(r) + k);
 }
 
 /// Sums along the block's diagonals. In a row moved left by its own number, equal columns are equal distances; the zero
@@ -142,7 +134,7 @@ void reduce_query_block(const HeadInput& input, std::span<const float> lse, Head
         reduce_row(block, i, lse[i], into.config, input.visibility, sums[i]);
         if (keys < key_block) std::fill_n(block.row(i) + keys, score_margin, 0.0f);  // left by wider blocks
       }
-      fill_histograms(block, r, n, sums);
+      fill_histograms(block, r, n, [&](std::size_t i) -> CoverageHistogram& { return sums[i].histogram; });
     }
     add_columns(block, into);
     add_diagonals(block, into.diagonal_sum);
@@ -196,17 +188,10 @@ void reduce_rows(const HeadInput& input, std::span<const float> lse, HeadReducti
   float* scores = scratch.floats(slot_scores, score_floats);
   std::fill_n(scores, score_floats, 0.0f);
 
-  for (std::size_t r = 0; r < input.queries.count;) {
-    // Blocks start at multiples of query_block, so that large cells are not split between blocks without need.
-    const std::size_t first_query = input.first_query + r;
-    const std::size_t n = std::min(input.queries.count - r, query_block - first_query % query_block);
-    HeadInput rows = input;
-    rows.queries = input.queries.slice(r, n);
-    rows.first_query = static_cast<std::uint32_t>(first_query);
-    ScoreBlock block{rows.first_query, 0, n, 0, scores + score_margin};
-    reduce_query_block(rows, lse.subspan(r, n), into, block, queries);
-    r += n;
-  }
+  for_query_blocks(input, [&](const HeadInput& rows, std::size_t r) {
+    const ScoreBlock block{rows.first_query, 0, rows.queries.count, 0, scores + score_margin};
+    reduce_query_block(rows, lse.subspan(r, block.rows), into, block, queries);
+  });
 }
 
 }  // namespace attnscope

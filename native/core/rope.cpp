@@ -52,18 +52,21 @@ Rotations make_rotations(std::uint32_t first_position, std::size_t count, std::s
   return rotations;
 }
 
+void rotate_vector(float* vector, const float* cos, const float* sin, std::size_t half) {
+  float* x1 = vector;
+  float* x2 = vector + half;
+  for (std::size_t i = 0; i < half; ++i) {
+    const float a = x1[i], b = x2[i];
+    x1[i] = a * cos[i] - b * sin[i];
+    x2[i] = b * cos[i] + a * sin[i];
+  }
+}
+
 void apply_rope(MutableRows rows, std::uint32_t first_position, const Rotations& rotations) {
   const std::size_t half = rotations.half, skipped = first_position - rotations.first_position;
   for (std::size_t r = 0; r < rows.count; ++r) {
-    const float* cos = rotations.cos.data() + (skipped + r) * half;
-    const float* sin = rotations.sin.data() + (skipped + r) * half;
-    float* x1 = rows.row(r);
-    float* x2 = x1 + half;
-    for (std::size_t i = 0; i < half; ++i) {
-      const float a = x1[i], b = x2[i];
-      x1[i] = a * cos[i] - b * sin[i];
-      x2[i] = b * cos[i] + a * sin[i];
-    }
+    const std::size_t at = (skipped + r) * half;
+    rotate_vector(rows.row(r), rotations.cos.data() + at, rotations.sin.data() + at, half);
   }
 }
 

@@ -30,6 +30,9 @@ struct Rotations {
 };
 Rotations make_rotations(std::uint32_t first_position, std::size_t count, std::span<const float> inverse_frequencies);
 
+/// Rotates one vector of 2 * half channels by half angles.
+void rotate_vector(float* vector, const float* cos, const float* sin, std::size_t half);
+
 /// Rotates row r by position first_position + r, which `rotations` must cover.
 void apply_rope(MutableRows rows, std::uint32_t first_position, const Rotations& rotations);
 

@@ -43,4 +43,18 @@ void for_visible_keys(std::uint32_t first_query, std::uint32_t end_query, Visibi
     visit(k, std::min(key_block, round_up(end_query - k, panel_width)));
 }
 
+/// Calls visit(rows, first) for every block of the input's queries, `rows` being the input of those from its row `first` on. Blocks
+/// start at multiples of query_block, so that large cells are not split between blocks without need.
+template <class Visit>
+void for_query_blocks(const HeadInput& input, Visit visit) {
+  for (std::size_t first = 0; first < input.queries.count;) {
+    const std::size_t query = input.first_query + first, n = std::min(input.queries.count - first, query_block - query % query_block);
+    HeadInput rows = input;
+    rows.queries = input.queries.slice(first, n);
+    rows.first_query = static_cast<std::uint32_t>(query);
+    visit(rows, first);
+    first += n;
+  }
+}
+
 }  // namespace attnscope

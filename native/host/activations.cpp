@@ -21,29 +21,30 @@ void for_each_row(std::size_t count, ThreadPool& pool, RowFunction&& function) {
 
 }  // namespace
 
+void rms_norm_row(const float* in, std::span<const float> weight, float epsilon, float* out) {
+  const std::size_t dim = weight.size();
+  const float mean_square = kernel::dot(in, in, dim) / static_cast<float>(dim);
+  const float scale = 1.f / std::sqrt(mean_square + epsilon);
+  for (std::size_t c = 0; c < dim; ++c) out[c] = weight[c] * (in[c] * scale);
+}
+
+void silu_multiply_row(float* gate, const float* up, std::size_t dim) {
+  std::size_t c = 0;
+  for (; c + simd::lanes <= dim; c += simd::lanes) {
+    const simd::f32x8 x = simd::load(gate + c), negated = -x;
+    // Past 88 exp overflows; there silu(x) is below 1e-36 in size anyway.
+    const simd::f32x8 e = simd::exp(negated < simd::splat(88.f) ? negated : simd::splat(88.f));
+    simd::store(gate + c, x / (simd::splat(1.f) + e) * simd::load(up + c));
+  }
+  for (; c < dim; ++c) gate[c] = gate[c] / (1.f + std::exp(-gate[c])) * up[c];
+}
+
 void rms_norm(Rows in, std::span<const float> weight, float epsilon, MutableRows out, ThreadPool& pool) {
-  for_each_row(in.count, pool, [&](std::size_t i) {
-    const float* x = in.row(i);
-    float* y = out.row(i);
-    const float mean_square = kernel::dot(x, x, in.dim) / static_cast<float>(in.dim);
-    const float scale = 1.f / std::sqrt(mean_square + epsilon);
-    for (std::size_t c = 0; c < in.dim; ++c) y[c] = weight[c] * (x[c] * scale);
-  });
+  for_each_row(in.count, pool, [&](std::size_t i) { rms_norm_row(in.row(i), weight, epsilon, out.row(i)); });
 }
 
 void silu_multiply(MutableRows gate, Rows up, ThreadPool& pool) {
-  for_each_row(gate.count, pool, [&](std::size_t i) {
-    float* g = gate.row(i);
-    const float* u = up.row(i);
-    std::size_t c = 0;
-    for (; c + simd::lanes <= gate.dim; c += simd::lanes) {
-      const simd::f32x8 x = simd::load(g + c), negated = -x;
-      // Past 88 exp overflows; there silu(x) is below 1e-36 in size anyway.
-      const simd::f32x8 e = simd::exp(negated < simd::splat(88.f) ? negated : simd::splat(88.f));
-      simd::store(g + c, x / (simd::splat(1.f) + e) * simd::load(u + c));
-    }
-    for (; c < gate.dim; ++c) g[c] = g[c] / (1.f + std::exp(-g[c])) * u[c];
-  });
+  for_each_row(gate.count, pool, [&](std::size_t i) { silu_multiply_row(gate.row(i), up.row(i), gate.dim); });
 }
 
 void add(MutableRows target, Rows addend, ThreadPool& pool) {

@@ -7,6 +7,10 @@
 
 namespace attnscope {
 
+/// One row of each, for callers with rows of their own.
+void rms_norm_row(const float* in, std::span<const float> weight, float epsilon, float* out);
+void silu_multiply_row(float* gate, const float* up, std::size_t dim);
+
 /// out = in / sqrt(mean(in^2) + epsilon) * weight, row by row (RMSNorm).
 void rms_norm(Rows in, std::span<const float> weight, float epsilon, MutableRows out, ThreadPool& pool);
 

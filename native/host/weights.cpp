@@ -53,12 +53,24 @@ Result<Tensor> Weights::find(const std::string& name, std::span<const std::uint6
   return Tensor{name, plan.dtype, data, shape.size() == 2 ? shape[0] : 1, shape.back()};
 }
 
+namespace {
+
+/// An exponent of all ones is infinity or NaN. Adding one exponent step carries into the sign bit exactly then, which
+/// the compiler turns into vector code.
+std::uint32_t carry(float value) { return (std::bit_cast<std::uint32_t>(value) & 0x7fffffffu) + 0x00800000u; }
+
+}  // namespace
+
 bool all_finite(std::span<const float> values) {
-  // An exponent of all ones is infinity or NaN. Adding one exponent step carries into the sign bit exactly then, which
-  // the compiler turns into vector code.
   std::uint32_t carried = 0;
-  for (float value : values) carried |= (std::bit_cast<std::uint32_t>(value) & 0x7fffffffu) + 0x00800000u;
+  for (float value : values) carried |= carry(value);
   return (carried & 0x80000000u) == 0;
+}
+
+std::size_t non_finite(std::span<const float> values) {
+  std::size_t count = 0;
+  for (float value : values) count += carry(value) >> 31;
+  return count;
 }
 
 bool all_finite(const Tensor& tensor) {

@@ -37,6 +37,9 @@ class Weights {
 bool all_finite(const Tensor& tensor);
 bool all_finite(std::span<const float> values);
 
+/// How many are NaN or infinite.
+std::size_t non_finite(std::span<const float> values);
+
 /// A tensor's elements as float32.
 std::vector<float> to_floats(const Tensor& tensor);
 

@@ -7,6 +7,7 @@
 #include "core/attention.h"
 #include "host/buffer.h"
 #include "host/kernels/kernel_device.h"
+#include "host/matmul.h"
 #include "host/thread_pool.h"
 
 namespace attnscope::cpu {
@@ -14,9 +15,9 @@ namespace attnscope::cpu {
 inline constexpr Outcome out_of_memory = "E_OUT_OF_MEMORY a kernel's buffers do not fit in memory; use a shorter prompt or fewer heads";
 
 /// Buffers shared by the threads of one operation.
-enum Shared { shared_queries, shared_keys, shared_values, shared_partial, shared_flush, shared_count };
+enum Shared { shared_queries, shared_keys, shared_values, shared_partial, shared_flush, shared_input, shared_product, shared_count };
 /// Buffers of one thread: slots of its Scratch, beyond those of the core's functions.
-enum Slot { slot_queries = 32, slot_scores, slot_output, slot_keys, slot_values, slot_rows, slot_sums };
+enum Slot { slot_queries = 32, slot_scores, slot_output, slot_keys, slot_values, slot_rows, slot_sums, slot_gate, slot_up };
 
 struct Context {
   explicit Context(unsigned threads) : pool(threads), scratch(pool.threads()) {}
@@ -34,6 +35,7 @@ struct Context {
   }
 
   ThreadPool pool;
+  MatMul matmul{pool};
   std::vector<Scratch> scratch;
   std::array<Buffer<float>, shared_count> buffers;
 };

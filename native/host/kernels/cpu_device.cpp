@@ -29,6 +29,7 @@ class CpuDevice : public KernelDevice {
     facts_.memory_bytes = cpu::memory_bytes();
     facts_.units = context_.pool.threads();
     facts_.cache_bytes = cpu::last_level_cache_bytes();
+    facts_.products = MatMul::library();
   }
 
   const DeviceFacts& facts() override {
@@ -55,6 +56,8 @@ class CpuDevice : public KernelDevice {
     if (bytes != 0) std::memset(to, byte, bytes);
     return nullptr;
   }
+
+  std::uint64_t free_bytes() override { return cpu::free_memory_bytes(); }
 
   Outcome synchronize() override { return nullptr; }
   Outcome start_timer() override {
@@ -91,6 +94,16 @@ class CpuDevice : public KernelDevice {
   Outcome hash(const HashArgs& args) override { return cpu::hash(context_, args); }
   Outcome sort_buckets(const BucketArgs& args) override { return cpu::sort_buckets(context_, args); }
   Outcome reduce(const ReduceArgs& args) override { return cpu::reduce(context_, args); }
+  Outcome embed(const EmbedArgs& args) override { return cpu::embed(context_, args); }
+  Outcome norm(const NormArgs& args) override { return cpu::norm(context_, args); }
+  Outcome multiply(const MultiplyArgs& args) override { return cpu::multiply(context_, args); }
+  Outcome rotate(const RotateArgs& args) override { return cpu::rotate(context_, args); }
+  Outcome activate(const ActivateArgs& args) override { return cpu::activate(context_, args); }
+  Outcome cast(const CastArgs& args) override { return cpu::cast(context_, args); }
+  Outcome gather(const GatherArgs& args) override { return cpu::gather(context_, args); }
+  Outcome count_non_finite(const NonFiniteArgs& args) override { return cpu::count_non_finite(context_, args); }
+  Outcome moments(const MomentsArgs& args) override { return cpu::moments(context_, args); }
+  Outcome coverage(const CoverageArgs& args) override { return cpu::coverage(context_, args); }
 
   std::size_t workspace_bytes(const DecodeArgs&) override { return 0; }
   std::size_t workspace_bytes(const StripArgs& args) override { return cpu::strip_workspace(context_, args); }

@@ -51,4 +51,11 @@ std::uint64_t memory_bytes() {
   return pages > 0 && size > 0 ? static_cast<std::uint64_t>(pages) * static_cast<std::uint64_t>(size) : 0;
 }
 
+std::uint64_t free_memory_bytes() {
+  std::ifstream info("/proc/meminfo");
+  for (std::string line; std::getline(info, line);)
+    if (line.starts_with("MemAvailable:")) return std::strtoull(line.c_str() + sizeof "MemAvailable:", nullptr, 10) << 10;
+  return memory_bytes();
+}
+
 }  // namespace attnscope::cpu

@@ -10,5 +10,7 @@ std::uint64_t last_level_cache_bytes();
 double clock_mhz();
 /// Physical memory; 0: unknown.
 std::uint64_t memory_bytes();
+/// Of it what programs could still take without swapping; memory_bytes() where the system does not tell.
+std::uint64_t free_memory_bytes();
 
 }  // namespace attnscope::cpu

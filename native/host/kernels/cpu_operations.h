@@ -18,6 +18,16 @@ Outcome lag_score(Context& context, const LagArgs& args);
 Outcome hash(Context& context, const HashArgs& args);
 Outcome sort_buckets(Context& context, const BucketArgs& args);
 Outcome reduce(Context& context, const ReduceArgs& args);
+Outcome embed(Context& context, const EmbedArgs& args);
+Outcome norm(Context& context, const NormArgs& args);
+Outcome multiply(Context& context, const MultiplyArgs& args);
+Outcome rotate(Context& context, const RotateArgs& args);
+Outcome activate(Context& context, const ActivateArgs& args);
+Outcome cast(Context& context, const CastArgs& args);
+Outcome gather(Context& context, const GatherArgs& args);
+Outcome count_non_finite(Context& context, const NonFiniteArgs& args);
+Outcome moments(Context& context, const MomentsArgs& args);
+Outcome coverage(Context& context, const CoverageArgs& args);
 
 std::size_t strip_workspace(const Context& context, const StripArgs& args);
 

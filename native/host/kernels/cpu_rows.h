@@ -38,10 +38,10 @@ struct FloatHeads {
 bool as_floats(Context& context, Shared buffer, const HeadTensor& tensor, DType dtype, std::size_t heads, std::size_t count, std::size_t dim,
                std::size_t lanes, FloatHeads& out);
 
-/// Writes fp32 values in the dtype of the tensor.
-inline void write_row(const HeadTensor& tensor, DType dtype, std::size_t head, std::size_t row, const float* values, std::size_t dim) {
+/// Writes fp32 values in the dtype of the tensor; how many finite ones became infinite.
+inline std::size_t write_row(const HeadTensor& tensor, DType dtype, std::size_t head, std::size_t row, const float* values, std::size_t dim) {
   std::byte* to = static_cast<std::byte*>(tensor.data) + (head * tensor.head_stride + row * tensor.row_stride) * size_of(dtype);
-  from_float(dtype, values, dim, to);
+  return from_float(dtype, values, dim, to);
 }
 
 }  // namespace attnscope::cpu
