@@ -23,22 +23,30 @@ Status round_rows(RunContext& run, std::uint32_t layer, const char* what, Mutabl
     overflowed.fetch_add(count, std::memory_order_relaxed);
   });
   if (overflowed == 0) return success();
-  return failure("E_VECTORS_OVERFLOW", overflowed.load(), " values of the ", what, " of layer ", layer, " are too large for ",
-                 dtype == DType::f16 ? "f16" : "bf16", "; run with --vectors ", dtype == DType::f16 ? "bf16" : "f32");
+  return vectors_overflow(overflowed, what, layer, dtype);
 }
 
 }  // namespace
+
+Error not_finite(const std::string& tensor, std::uint32_t layer, std::uint32_t layers, DType precision) {
+  if (!tensor.empty())
+    return failure("E_MODEL_NOT_FINITE", "tensor ", tensor, " holds NaN or infinite values; the checkpoint is damaged, download it again");
+  constexpr const char* names[] = {"fp32", "f16", "bf16"};
+  const std::string where = layer < layers ? text("layer ", layer) : std::string("the embedding or the head");
+  return failure("E_MODEL_NOT_FINITE", "the activations of ", where, " became NaN or infinite although its weights are finite; the checkpoint does not work in ",
+                 names[static_cast<std::size_t>(precision)], " with this prompt");
+}
+
+Error vectors_overflow(std::size_t count, const std::string& what, std::uint32_t layer, DType dtype) {
+  return failure("E_VECTORS_OVERFLOW", count, " values of the ", what, " of layer ", layer, " are too large for ", dtype == DType::f16 ? "f16" : "bf16",
+                 "; run with --vectors ", dtype == DType::f16 ? "bf16" : "f32");
+}
 
 Status check_finite(const RunContext& run, Rows rows, std::uint32_t layer) {
   bool finite = true;
   for (std::size_t i = 0; i < rows.count && finite; ++i) finite = all_finite(std::span(rows.row(i), rows.dim));
   if (finite) return success();
-  const std::string tensor = run.model.non_finite_tensor(layer);
-  if (!tensor.empty())
-    return failure("E_MODEL_NOT_FINITE", "tensor ", tensor, " holds NaN or infinite values; the checkpoint is damaged, download it again");
-  const std::string where = layer < run.plan.model.layers ? text("layer ", layer) : std::string("the embedding or the head");
-  return failure("E_MODEL_NOT_FINITE", "the activations of ", where,
-                 " became NaN or infinite although its weights are finite; the checkpoint does not work in fp32 with this prompt");
+  return not_finite(run.model.non_finite_tensor(layer), layer, run.plan.model.layers, DType::f32);
 }
 
 Status project_rows(RunContext& run, std::uint32_t layer, Rows hidden, std::uint32_t first, MutableRows queries, MutableRows keys,

@@ -6,6 +6,12 @@
 
 namespace attnscope {
 
+/// What is said of values that are NaN or infinite in a layer (layer == layers: embedding, final norm, head), computed in `precision`;
+/// `tensor` is the first whose weights are so, empty where all are finite.
+Error not_finite(const std::string& tensor, std::uint32_t layer, std::uint32_t layers, DType precision);
+/// What is said of `count` values that the plan's precision cannot hold.
+Error vectors_overflow(std::size_t count, const std::string& what, std::uint32_t layer, DType dtype);
+
 /// Fails with the name of the tensor or layer if a value is not finite. `layer` == layers: embedding, final norm, head.
 Status check_finite(const RunContext& run, Rows rows, std::uint32_t layer);
 

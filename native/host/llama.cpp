@@ -1,21 +1,14 @@
 #include "host/llama.h"
 
 #include <algorithm>
-#include <array>
 
 #include "core/rope.h"
 #include "host/activations.h"
 #include "host/failure.h"
+#include "host/llama_tensors.h"
 
 namespace attnscope {
 namespace {
-
-struct Layer {
-  Tensor input_norm, q, k, v, o, post_norm, gate, up, down;
-  std::vector<float> input_norm_weight, post_norm_weight;
-
-  std::array<const Tensor*, 9> tensors() const { return {&input_norm, &q, &k, &v, &o, &post_norm, &gate, &up, &down}; }
-};
 
 /// Temporary rows that grow to the largest block seen and are reused.
 class Workspace {
@@ -37,13 +30,13 @@ class Llama final : public Model {
 
   void embed(std::span<const std::uint32_t> tokens, MutableRows hidden) override {
     for (std::size_t i = 0; i < tokens.size(); ++i)
-      to_float(embedding_.dtype, embedding_.row(tokens[i]), hidden.dim, hidden.row(i));
+      to_float(tensors_.embedding.dtype, tensors_.embedding.row(tokens[i]), hidden.dim, hidden.row(i));
   }
 
   void project(std::uint32_t layer, Rows hidden, MutableRows queries, MutableRows keys, MutableRows values) override {
-    const Layer& w = layers_[layer];
+    const LlamaTensors::Layer& w = tensors_.layers[layer];
     const MutableRows normed = normed_.rows(hidden.count, hidden.dim);
-    rms_norm(hidden, w.input_norm_weight, plan_.norm_epsilon, normed, pool_);
+    rms_norm(hidden, norms_[layer].input, plan_.norm_epsilon, normed, pool_);
     matmul_.multiply(normed, w.q, queries);
     matmul_.multiply(normed, w.k, keys);
     matmul_.multiply(normed, w.v, values);
@@ -61,11 +54,11 @@ class Llama final : public Model {
   }
 
   void finish_layer(std::uint32_t layer, Rows attention, MutableRows hidden) override {
-    const Layer& w = layers_[layer];
+    const LlamaTensors::Layer& w = tensors_.layers[layer];
     const MutableRows update = update_.rows(hidden.count, hidden.dim), normed = normed_.rows(hidden.count, hidden.dim);
     matmul_.multiply(attention, w.o, update);
     add(hidden, update, pool_);
-    rms_norm(hidden, w.post_norm_weight, plan_.norm_epsilon, normed, pool_);
+    rms_norm(hidden, norms_[layer].post, plan_.norm_epsilon, normed, pool_);
     const MutableRows gate = gate_.rows(hidden.count, plan_.feed_forward_size), up = up_.rows(hidden.count, plan_.feed_forward_size);
     matmul_.multiply(normed, w.gate, gate);
     matmul_.multiply(normed, w.up, up);
@@ -76,65 +69,31 @@ class Llama final : public Model {
 
   void logits(Rows hidden, MutableRows out) override {
     const MutableRows normed = normed_.rows(hidden.count, hidden.dim);
-    rms_norm(hidden, final_norm_weight_, plan_.norm_epsilon, normed, pool_);
-    matmul_.multiply(normed, head_, out);
+    rms_norm(hidden, final_norm_, plan_.norm_epsilon, normed, pool_);
+    matmul_.multiply(normed, tensors_.head, out);
   }
 
   std::span<const float> inverse_frequencies() const override { return inverse_frequencies_; }
 
-  std::string non_finite_tensor(std::uint32_t layer) const override {
-    if (layer < layers_.size()) {
-      for (const Tensor* tensor : layers_[layer].tensors())
-        if (!all_finite(*tensor)) return tensor->name;
-    } else {
-      for (const Tensor* tensor : {&embedding_, &final_norm_, &head_})
-        if (!all_finite(*tensor)) return tensor->name;
-    }
-    return {};
-  }
+  std::string non_finite_tensor(std::uint32_t layer) const override { return tensors_.non_finite(layer); }
 
  private:
   const ModelPlan plan_;
   ThreadPool& pool_;
   MatMul matmul_;
-  Tensor embedding_, final_norm_, head_;
-  std::vector<float> final_norm_weight_, inverse_frequencies_;
-  std::vector<Layer> layers_;
+  LlamaTensors tensors_;
+  struct NormWeights { std::vector<float> input, post; };
+  std::vector<NormWeights> norms_;  // [layers]
+  std::vector<float> final_norm_, inverse_frequencies_;
   Workspace normed_, update_, gate_, up_;
 };
 
 Status Llama::load(const Weights& weights) {
-  auto find = [&](const std::string& name, std::initializer_list<std::uint64_t> shape, Tensor& into) -> Status {
-    auto tensor = weights.find(name, std::span(shape.begin(), shape.size()));
-    if (!tensor) return tensor.error();
-    into = tensor.take();
-    return success();
-  };
-  const std::uint64_t hidden = plan_.hidden_size, feed_forward = plan_.feed_forward_size, vocabulary = plan_.vocab_size;
-  const std::uint64_t query_width = std::uint64_t(plan_.heads) * plan_.head_dim, kv_width = std::uint64_t(plan_.kv_heads) * plan_.head_dim;
-
-  ATTNSCOPE_TRY(find("model.embed_tokens.weight", {vocabulary, hidden}, embedding_));
-  ATTNSCOPE_TRY(find("model.norm.weight", {hidden}, final_norm_));
-  if (plan_.tied_embeddings) head_ = embedding_;
-  else ATTNSCOPE_TRY(find("lm_head.weight", {vocabulary, hidden}, head_));
-  final_norm_weight_ = to_floats(final_norm_);
-
-  layers_.resize(plan_.layers);
-  for (std::size_t i = 0; i < layers_.size(); ++i) {
-    Layer& layer = layers_[i];
-    const std::string prefix = text("model.layers.", i, ".");
-    ATTNSCOPE_TRY(find(prefix + "input_layernorm.weight", {hidden}, layer.input_norm));
-    ATTNSCOPE_TRY(find(prefix + "self_attn.q_proj.weight", {query_width, hidden}, layer.q));
-    ATTNSCOPE_TRY(find(prefix + "self_attn.k_proj.weight", {kv_width, hidden}, layer.k));
-    ATTNSCOPE_TRY(find(prefix + "self_attn.v_proj.weight", {kv_width, hidden}, layer.v));
-    ATTNSCOPE_TRY(find(prefix + "self_attn.o_proj.weight", {hidden, query_width}, layer.o));
-    ATTNSCOPE_TRY(find(prefix + "post_attention_layernorm.weight", {hidden}, layer.post_norm));
-    ATTNSCOPE_TRY(find(prefix + "mlp.gate_proj.weight", {feed_forward, hidden}, layer.gate));
-    ATTNSCOPE_TRY(find(prefix + "mlp.up_proj.weight", {feed_forward, hidden}, layer.up));
-    ATTNSCOPE_TRY(find(prefix + "mlp.down_proj.weight", {hidden, feed_forward}, layer.down));
-    layer.input_norm_weight = to_floats(layer.input_norm);
-    layer.post_norm_weight = to_floats(layer.post_norm);
-  }
+  auto found = find_llama_tensors(plan_, weights);
+  if (!found) return found.error();
+  tensors_ = found.take();
+  final_norm_ = to_floats(tensors_.final_norm);
+  for (const LlamaTensors::Layer& layer : tensors_.layers) norms_.push_back({to_floats(layer.input_norm), to_floats(layer.post_norm)});
 
   auto frequencies = attnscope::inverse_frequencies(plan_.rope, plan_.head_dim);
   if (!frequencies) return frequencies.error();

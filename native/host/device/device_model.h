@@ -6,7 +6,7 @@
 #include <optional>
 #include <span>
 
-#include "host/device/device_memory.h"
+#include "host/device/device_needs.h"
 #include "host/plan.h"
 #include "host/weights.h"
 
@@ -17,14 +17,22 @@ Status check(Outcome outcome);
 
 struct DeviceModelOptions {
   DevicePlan::Weights weights = DevicePlan::Weights::automatic;
-  /// Precision of weights and of what they are multiplied with; none: that of the checkpoint, bf16 where that is fp32 and the
-  /// device cannot multiply fp32.
+  /// Precision of weights and of what they are multiplied with; none: compute_of().
   std::optional<DType> compute;
   /// Bytes that the rest of the run will need at its peak: decides whether weights stay where they are automatic.
   std::uint64_t other_bytes = 0;
   /// Most rows that project(), finish() and logits() are called with: their scratch is for as many.
   std::uint32_t block_rows = 4096;
 };
+
+/// The precision that a plan is computed in unless told otherwise: that of the checkpoint's matrices, bf16 where that is fp32 and the
+/// device (none: a GPU) cannot multiply fp32.
+DType compute_of(const Plan& plan, KernelDevice* device);
+
+/// What open_device_model() allocates. Without a device, what its products work in is not counted.
+DeviceNeeds model_needs(const Plan& plan, DType compute, bool streamed, std::uint32_t block_rows, KernelDevice* device);
+/// Whether weights are streamed: asked for, or automatic and they do not fit beside `other_bytes` in `available`.
+bool streams_weights(const Plan& plan, const DeviceModelOptions& options, DType compute, KernelDevice* device, std::uint64_t available);
 
 class DeviceModel {
  public:
@@ -44,25 +52,30 @@ class DeviceModel {
   struct Projected { const float *q, *k, *v; };
   virtual Result<Projected> project(std::uint32_t layer, const float* hidden, std::uint32_t rows) = 0;
   /// Rotates `heads` heads of x [rows][heads * head_dim] by positions first, first + 1, ... and rounds them into `out`; with
-  /// first == nullopt only rounds. Overflows are added to overflowed(layer)'s counter.
+  /// first == nullopt only rounds.
   virtual Status place(std::uint32_t layer, const float* x, std::uint32_t rows, std::uint32_t heads, std::optional<std::uint32_t> first,
                        const HeadTensor& out) = 0;
   /// Output projection and feed-forward network, added to `hidden`. `attention` [rows][heads * head_dim] has the given precision.
   virtual Status finish(std::uint32_t layer, const void* attention, DType dtype, std::uint32_t rows, float* hidden) = 0;
-  /// [rows][vocabulary] of the last layer's output.
+  /// [rows][vocabulary] of the last layer's output, rows <= block_rows.
   virtual Status logits(const float* hidden, std::uint32_t rows, float* out) = 0;
 
-  /// Adds the values of hidden [rows][hidden size] that are not finite to the layer's counter (layer == layers: embedding and logits,
-  /// for which `width` tells how wide rows are).
-  virtual Status count_non_finite(std::uint32_t layer, const float* x, std::uint64_t count) = 0;
-  /// Waits for all that is queued; fails with E_VECTORS_OVERFLOW or E_MODEL_NOT_FINITE naming the first layer or tensor that was counted.
+  /// Every step above counts, by layer, values that are not finite and those too large for the plan's precision. The counters are
+  /// `counters()` words on the device: for runs that bring them to the host with their results, and judge() there: E_VECTORS_OVERFLOW or
+  /// E_MODEL_NOT_FINITE naming the first layer or tensor that was counted.
+  virtual const std::uint32_t* counter_data() const = 0;
+  virtual std::size_t counters() const = 0;
+  virtual Status judge(std::span<const std::uint32_t> counted) const = 0;
+  /// Waits for all that is queued, then judges.
   virtual Status check_counters() = 0;
+  /// Counts values of the caller's own (layer == layers: those of no layer).
+  virtual Status count_non_finite(std::uint32_t layer, const float* x, std::uint64_t count) = 0;
 
   virtual std::span<const float> inverse_frequencies() const = 0;
 };
 
 /// Weights checked as make_model() checks them. All arguments but the options outlive the model; positions below plan.total_tokens()
-/// can be rotated.
+/// can be rotated. E_DEVICE_DTYPE where the device cannot attend in the plan's precision.
 Result<std::unique_ptr<DeviceModel>> open_device_model(const Plan& plan, const Weights& weights, KernelDevice& device, DeviceMemory& memory,
                                                        const DeviceModelOptions& options);
 
