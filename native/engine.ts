@@ -214,6 +214,8 @@ export interface PolicyRunPlan {
   decode: { steps: number; forced: Uint32Array };
   vectors: DType;
   threads: number;
+  /** Absent: the CPU. */
+  device?: DevicePlan;
   /** Distinct policies, and by layer * heads + head which one (-1: dense). */
   policies: string[];
   assignment: Int32Array;
@@ -271,6 +273,16 @@ export interface ModelPlan {
   };
 }
 
+/** Where a run computes. On the CPU everything but `name` is ignored. */
+export interface DevicePlan {
+  /** "cpu", "cuda" or "cuda:<index>". */
+  name: string;
+  /** resident: weights stay on the device; streamed: they come layer by layer; auto: streamed where they do not fit beside the rest. */
+  weights: "auto" | "resident" | "streamed";
+  /** Most device memory that the run allocates; 0: what the device has. */
+  memoryBytes: number;
+}
+
 /** Everything a run needs, validated in TypeScript; the engine checks again what could crash it. */
 export interface CapturePlan {
   version: 1;
@@ -304,6 +316,8 @@ export interface CapturePlan {
   /** Layers with prefill tables already on disk: run, but not reduced or stored again. */
   skipLayers: Uint32Array;
   threads: number;
+  /** Absent: the CPU. */
+  device?: DevicePlan;
 }
 
 export interface ColumnData {
@@ -345,6 +359,20 @@ export interface CaptureSummary {
   /** Wall-clock seconds by phase, measured: load, prefill (forward alone), reduce, emit, decode. */
   seconds: Record<string, number>;
   peakResidentBytes: number;
+  /** Of a run on a GPU. */
+  device?: DeviceUse;
+}
+
+/** The device of a run and what the run took of it, measured. */
+export interface DeviceUse {
+  name: string; driver: string;
+  /** What multiplied matrices: "cuBLAS 13.1" or "own kernel". */
+  products: string;
+  /** Precision of weights and of what they are multiplied with. */
+  compute: string;
+  weights: "resident" | "streamed";
+  /** Most bytes held at once: of the device, of host memory pinned for it; and what the device's were, by category. */
+  peakBytes: number; peakPinnedBytes: number; bytesAtPeak: Record<string, number>;
 }
 
 export interface CaptureJob {
@@ -379,11 +407,31 @@ export interface TimingSink {
 /** done: after the last rows were delivered; "cancelled" after cancel(). */
 export interface TimingJob { readonly done: Promise<"complete" | "cancelled">; cancel(): void }
 
+/** A device as its driver describes it. */
+export interface DeviceInfo {
+  kind: string; name: string; driver: string;
+  memoryBytes: number; freeBytes: number;
+  /** Multiprocessors, or threads. */
+  units: number;
+  /** 90 for 9.0; 0 for a CPU. */
+  computeCapability: number;
+  /** 0: not known. */
+  clockMhz: number; cacheBytes: number;
+  products: string;
+  /** File of the CUDA kernels; empty for a CPU. */
+  library: string;
+}
+
 export interface EngineInfo { version: string; simd: string; blas: string; threads: number; cpu: string }
 
 export interface NodeEngine extends CoreEngine {
   readonly kind: "node";
   info(): EngineInfo;
+  /**
+   * Opens a device ("cpu", "cuda" or "cuda:<index>") in a child process and has it fill memory, so that a broken driver ends the child and not
+   * the program. Rejects with E_DEVICE_NAME, E_CUDA_LIBRARY, E_CUDA_VERSION, E_CUDA_DEVICE, E_CUDA_FAILED, E_CUDA_CRASHED or E_CUDA_HANGS.
+   */
+  probeDevice(name: string): Promise<DeviceInfo>;
   capture(plan: CapturePlan, sink: CaptureSink): CaptureJob;
   replay(shape: ReplayShape): NodeHeadReplay;
   runPolicy(plan: PolicyRunPlan, onProgress: (progress: RunProgress) => void): PolicyRunJob;

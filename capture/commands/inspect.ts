@@ -55,7 +55,7 @@ function printReport(path: string, { manifest, problems, tables }: Validation, f
     ["prompt", `${manifest.prompt.name}: ${formatCount(tokens.prompt)} tokens + ${formatCount(tokens.decode)} decoded${untrained ? ` (untrained length: over ${formatCount(model.trainedContext ?? 0)})` : ""}`],
     ["stored", `level ${settings.level}${settings.vectors === null ? "" : `, vectors ${settings.vectors}`}, cells ${describeCells(settings.cells)} tokens`],
     ["layers", `prefill ${layersDone.prefill} of ${model.layers}${tokens.decode > 0 || layersDone.decode > 0 ? `, decode ${layersDone.decode} of ${model.layers}` : ""}`],
-    ["device", `${device.name}, ${device.threads} threads, BLAS ${device.blas}`],
+    ["device", `${device.name}, ${device.threads} threads, BLAS ${device.blas}${describeGpu(device)}`],
   ];
   for (const [name, text] of lines) printLine(`${name.padEnd(8)}${text}`);
   printLine("");
@@ -65,6 +65,12 @@ function printReport(path: string, { manifest, problems, tables }: Validation, f
   for (const { code, message } of problems) printLine(`${code}: ${message}`);
   if (problems.length === 0) printLine(full ? "valid: every byte checked" : "valid: sizes, schemas and row counts checked (--full also checks hashes, order, sums)");
   else printLine(`${problems.length} problem${problems.length === 1 ? "" : "s"}`);
+}
+
+/** What is recorded of a GPU alone. */
+function describeGpu({ driver, compute, weights, peakBytes }: Validation["manifest"]["device"]): string {
+  return [driver, weights === undefined ? undefined : `weights ${compute ?? ""} ${weights}`, peakBytes === undefined ? undefined : `${formatBytes(peakBytes)} at its peak`]
+    .map((part) => (part === undefined ? "" : `, ${part}`)).join("");
 }
 
 function describeCells(cells: readonly (readonly number[])[]): string {

@@ -1,8 +1,9 @@
 import { resolve } from "node:path";
 import { Option } from "commander";
 import type { Command } from "commander";
-import type { DType, NodeEngine } from "../../native/engine.ts";
+import type { DeviceInfo, DevicePlan, DType, NodeEngine } from "../../native/engine.ts";
 import { requireEngine } from "../engine.ts";
+import { addDeviceFlags, deviceChoice, type DeviceFlags } from "../lib/device-flags.ts";
 import { userError } from "../lib/failure.ts";
 import { printJson, printLine, printRemarks } from "../lib/output.ts";
 import { formatCount } from "../lib/text-format.ts";
@@ -14,18 +15,19 @@ import { comparePlan, prepareLive, sawQuestion, type LiveRun } from "../policies
 import { formatLive } from "../policies/live-report.ts";
 import { runLive, watchAll } from "../policies/live-run.ts";
 import { summarise } from "../policies/live-summary.ts";
+import { describeDevice, tryDevice } from "../run/device.ts";
 import { EXIT_INTERRUPTED } from "../run/interrupt.ts";
 import { lockOutput } from "../run/output-lock.ts";
 import { MOST_TOKENS, VECTOR_DTYPES } from "../run/prepare.ts";
 import { commandProgress } from "../run/progress.ts";
 
-interface RunFlags {
+interface RunFlags extends DeviceFlags {
   model: string; prompt: string; policy: string[]; policyFile: string[]; cut?: number; context?: number; chunk: number; firstChunk: number;
   decode?: number; force?: string; vectors: DType; threads?: number; trace?: string; out?: string; overwrite: boolean; json: boolean;
 }
 
 export function addRun(program: Command): void {
-  program.command("run")
+  const command = program.command("run")
     .description("Run a model with a policy active inside it, and compare it with the dense run on the same tokens (propagated errors).")
     .requiredOption("--model <folder>", "Hugging Face checkpoint: config.json, safetensors, tokenizer.json")
     .requiredOption("--prompt <file>", "text file (all of it is context), or JSON with context, question, needles, ...")
@@ -38,7 +40,8 @@ export function addRun(program: Command): void {
     .option("--decode <n>", "decode n tokens after the prompt, as the dense run chooses them or as --force says (default: 64, or all of --force)", count(0, MOST_TOKENS))
     .option("--force <file>", "text to decode instead of the dense run's own choice: a file, or answer or continuation (answer, then continuation) of the prompt")
     .addOption(new Option("--vectors <type>", "precision of queries, keys and values").choices(VECTOR_DTYPES).default("f16"))
-    .option("--threads <n>", "threads (default: all)", count(1, 1024))
+    .option("--threads <n>", "threads (default: all)", count(1, 1024));
+  addDeviceFlags(command)
     .option("--trace <heads>", "heads whose kept sets are written: all, or layer.head as in 0.3,2.*")
     .option("--out <folder>", "where steps, layers, traces and run.json go (default: nothing is written)")
     .option("--overwrite", "replace results that are already there", false)
@@ -47,6 +50,7 @@ export function addRun(program: Command): void {
       if (flags.policy.length + flags.policyFile.length === 0) throw userError("E_OPTION", "no policy is named; give --policy or --policy-file (attnscope eval --list prints them).");
       if (flags.trace !== undefined && flags.out === undefined) throw userError("E_OPTION", "--trace writes kept sets into a folder; name it with --out.");
       if (flags.decode === 0 && flags.force !== undefined) throw userError("E_OPTION", "--decode 0 and --force contradict each other; leave one out.");
+      const device = deviceChoice(flags, flags.vectors);
       const out = flags.out === undefined ? undefined : resolve(flags.out);
       checkOut(out, flags.overwrite);
       const live = await prepareLive({ model: flags.model, prompt: flags.prompt, cut: flags.cut, decode: flags.decode, force: flags.force });
@@ -58,7 +62,7 @@ export function addRun(program: Command): void {
       printRemarks([...live.warnings, ...assignments.flatMap(({ remarks }) => remarks)], flags.json);
       const unlock = out === undefined ? undefined : lockOutput(out);
       try {
-        await compare(engine, live, assignments, out, flags);
+        await compare(engine, live, assignments, { plan: device, gpu: await tryDevice(engine, device) }, out, flags);
       } finally {
         unlock?.();
       }
@@ -70,13 +74,13 @@ function checkOut(out: string | undefined, overwrite: boolean): void {
   throw userError("E_RESULTS_OUTPUT", `${out} already holds results; choose another folder with --out, or replace them with --overwrite.`);
 }
 
-async function compare(engine: NodeEngine, live: LiveRun, assignments: readonly Assignment[], out: string | undefined, flags: RunFlags): Promise<void> {
+async function compare(engine: NodeEngine, live: LiveRun, assignments: readonly Assignment[], device: { plan: DevicePlan; gpu: DeviceInfo | undefined }, out: string | undefined, flags: RunFlags): Promise<void> {
   const { checkpoint, tokens, decode, questionBegin } = live;
   // All plans are checked before the first one runs.
-  const plans = assignments.map((assignment) => comparePlan(live, assignment, { context: flags.context, chunk: flags.chunk, firstChunk: flags.firstChunk, vectors: flags.vectors, threads: flags.threads, trace: flags.trace }));
+  const plans = assignments.map((assignment) => comparePlan(live, assignment, { context: flags.context, chunk: flags.chunk, firstChunk: flags.firstChunk, vectors: flags.vectors, threads: flags.threads, device: device.plan, trace: flags.trace }));
   if (!flags.json) {
     const question = questionBegin === undefined ? "no question" : `question from ${formatCount(questionBegin)}`;
-    process.stderr.write(`${checkpoint.name}${checkpoint.demo ? " (demo)" : ""}: ${formatCount(tokens.length)} prompt tokens, ${question}; ${formatCount(decode.steps)} ${decode.forced.length > 0 ? "forced" : "decoded"}\n`);
+    process.stderr.write(`${checkpoint.name}${checkpoint.demo ? " (demo)" : ""}: ${formatCount(tokens.length)} prompt tokens, ${question}; ${formatCount(decode.steps)} ${decode.forced.length > 0 ? "forced" : "decoded"}${device.gpu === undefined ? "" : `; on ${device.gpu.name}`}\n`);
   }
   const progress = commandProgress(flags.json);
   const parts: LivePart[] = [];
@@ -90,7 +94,7 @@ async function compare(engine: NodeEngine, live: LiveRun, assignments: readonly 
       const result = await runLive(engine, plan, report, interrupt.watch);
       parts.push({ assignment, plan, result, summary: summarise(assignment, plan.schedule.context, sawQuestion(live, plan.schedule.context), checkpoint.model.layers, result) });
       if (out !== undefined) {
-        writeLive(out, engine, live, { vectors: flags.vectors, threads: plan.threads, context: flags.context ?? null, chunk: flags.chunk, firstChunk: flags.firstChunk, decode, planned: plans.length }, parts);
+        writeLive(out, engine, live, { vectors: flags.vectors, threads: plan.threads, context: flags.context ?? null, chunk: flags.chunk, firstChunk: flags.firstChunk, decode, planned: plans.length, device: describeDevice(engine, plan.threads, device.gpu) }, parts);
       }
       stopped = result.outcome === "cancelled";
       if (stopped) break;

@@ -2,8 +2,9 @@ import { createHash } from "node:crypto";
 import { basename, resolve } from "node:path";
 import { InvalidArgumentError, Option } from "commander";
 import type { Command } from "commander";
-import type { DType } from "../../native/engine.ts";
+import type { DeviceInfo, DType } from "../../native/engine.ts";
 import { requireEngine } from "../engine.ts";
+import { addDeviceFlags, deviceChoice, type DeviceFlags } from "../lib/device-flags.ts";
 import { userError } from "../lib/failure.ts";
 import { readTextFile } from "../lib/json-file.ts";
 import { printJson, printLine, printRemarks } from "../lib/output.ts";
@@ -17,6 +18,7 @@ import { collect, count } from "../policies/flags.ts";
 import { holdsResults } from "../policies/live-folder.ts";
 import { untrained } from "../policies/live-plan.ts";
 import { watchAll } from "../policies/live-run.ts";
+import { describeDevice, tryDevice } from "../run/device.ts";
 import { EXIT_INTERRUPTED } from "../run/interrupt.ts";
 import { lockOutput } from "../run/output-lock.ts";
 import { MOST_TOKENS, VECTOR_DTYPES } from "../run/prepare.ts";
@@ -29,13 +31,13 @@ import { runTasks, type TaskChoice, type TaskModel } from "../tasks/run-tasks.ts
 import { recordKey, ScoreJournal, SCORES_FILE, type ScoreHeader, type ScoreRecord } from "../tasks/score-journal.ts";
 import { clearScores, formatGrids, writeScores } from "../tasks/task-output.ts";
 
-interface TaskFlags {
+interface TaskFlags extends DeviceFlags {
   model?: string; tasks: TaskKind[]; lengths: number[]; depths: number[]; samples: number; seed: number; policy: string[]; policyFile: string[]; haystack?: string;
   question: "seen" | "unseen"; chunk: number; firstChunk: number; vectors: DType; threads?: number; out?: string; resume: boolean; overwrite: boolean; list: boolean; json: boolean;
 }
 
 export function addTasks(program: Command): void {
-  program.command("tasks")
+  const command = program.command("tasks")
     .description("Ask a model seeded questions about long texts, densely and with policies active inside it, and score the answers (propagated errors).")
     .option("--model <folder>", "Hugging Face checkpoint: config.json, safetensors, tokenizer.json")
     .option("--tasks <list>", "tasks joined by commas, or all; --list prints them", parseTasks, [TASKS[0]!])
@@ -50,7 +52,8 @@ export function addTasks(program: Command): void {
     .option("--chunk <n>", "feed the context in chunks of this many tokens (retention); 0: in one piece", count(0, MOST_TOKENS), 0)
     .option("--first-chunk <n>", "tokens of the first chunk; 0: like the others", count(0, MOST_TOKENS), 0)
     .addOption(new Option("--vectors <type>", "precision of queries, keys and values").choices(VECTOR_DTYPES).default("f16"))
-    .option("--threads <n>", "threads (default: all)", count(1, 1024))
+    .option("--threads <n>", "threads (default: all)", count(1, 1024));
+  addDeviceFlags(command)
     .option("--out <folder>", "where answers, scores and figures go (default: nothing is written)")
     .option("--resume", "keep the answers that are in --out and ask for the rest; tasks, lengths, depths, samples and policies may have changed", false)
     .option("--overwrite", "replace results that are already there", false)
@@ -61,6 +64,7 @@ export function addTasks(program: Command): void {
       if (flags.model === undefined) throw userError("E_OPTION", "no model is named; give --model, or --list.");
       if (flags.resume && flags.overwrite) throw userError("E_OPTION", "--overwrite and --resume contradict each other; leave one out.");
       if (flags.resume && flags.out === undefined) throw userError("E_OPTION", "--resume goes on with the answers of a folder; name it with --out.");
+      const device = deviceChoice(flags, flags.vectors);
       const out = flags.out === undefined ? undefined : resolve(flags.out);
       if (out !== undefined && holdsResults(out, SCORES_FILE) && !flags.overwrite && !flags.resume) {
         throw userError("E_RESULTS_OUTPUT", `${out} already holds answers; go on with --resume, choose another folder with --out, or replace them with --overwrite.`);
@@ -77,9 +81,10 @@ export function addTasks(program: Command): void {
       const longest = Math.max(...flags.lengths);
       const remarks = [...checkpoint.warnings, ...assignments.flatMap((each) => each.remarks), ...(longest > checkpoint.trainedContext ? [untrained(checkpoint, longest)] : [])];
       printRemarks(remarks, flags.json);
+      const gpu = await tryDevice(engine, device);
       const unlock = out === undefined ? undefined : lockOutput(out);
       try {
-        await ask({ engine, checkpoint, tokenizer }, assignments, { ...flags, haystack, threads: flags.threads, depths: flags.depths.map((depth) => depth / 100) }, out, flags);
+        await ask({ engine, checkpoint, tokenizer }, assignments, { ...flags, haystack, threads: flags.threads, device, depths: flags.depths.map((depth) => depth / 100) }, gpu, out, flags);
       } finally {
         unlock?.();
       }
@@ -97,7 +102,7 @@ async function chooseAssignments({ policy, policyFile }: TaskFlags, { engine, ch
   return [...new Map(all.map((assignment) => [assignment.label, assignment])).values()];
 }
 
-async function ask(model: TaskModel, assignments: readonly Assignment[], choice: TaskChoice, out: string | undefined, flags: TaskFlags): Promise<void> {
+async function ask(model: TaskModel, assignments: readonly Assignment[], choice: TaskChoice, gpu: DeviceInfo | undefined, out: string | undefined, flags: TaskFlags): Promise<void> {
   const { checkpoint, tokenizer } = model;
   const started = performance.now();
   if (out !== undefined && flags.overwrite) clearScores(out, TASKS.map(({ id }) => id));
@@ -128,7 +133,7 @@ async function ask(model: TaskModel, assignments: readonly Assignment[], choice:
   if (out !== undefined) {
     new NodeStore(out).writeText("tasks.json", `${JSON.stringify({
       format: "attnscope-tasks", version: 1, status, kind: "propagated", created: new Date().toISOString(), software: { name: "attnscope", version: SOFTWARE_VERSION },
-      host: describeHost(model.engine, flags.threads ?? model.engine.info().threads), model: { name: checkpoint.name, sha256: checkpoint.sha256, demo: checkpoint.demo, trainedContext: checkpoint.trainedContext },
+      host: describeHost(model.engine, flags.threads ?? model.engine.info().threads), device: describeDevice(model.engine, flags.threads ?? model.engine.info().threads, gpu), model: { name: checkpoint.name, sha256: checkpoint.sha256, demo: checkpoint.demo, trainedContext: checkpoint.trainedContext },
       tokenizer: { sha256: tokenizer.sha256 }, run: JSON.parse(header.run) as unknown, answers: records.length, grids: grids.map((grid, i) => ({ ...grid, figure: figures[i] })),
     }, null, 1)}\n`);
   }
@@ -141,8 +146,10 @@ async function ask(model: TaskModel, assignments: readonly Assignment[], choice:
 const GENERATORS = 1;
 
 /** What answers have in common. */
-function describeRun({ checkpoint, tokenizer }: TaskModel, { vectors, chunk, firstChunk, question, haystack }: TaskChoice): string {
-  return JSON.stringify({ model: checkpoint.sha256, tokenizer: tokenizer.sha256, generators: GENERATORS, haystack: haystack === undefined ? "grammar" : sha256(haystack), vectors, chunk, firstChunk, question });
+function describeRun({ checkpoint, tokenizer }: TaskModel, { vectors, chunk, firstChunk, question, haystack, device }: TaskChoice): string {
+  // A GPU rounds elsewhere than the processor, so their answers are not mixed.
+  const onGpu = device.name === "cpu" ? {} : { device: "cuda" };
+  return JSON.stringify({ ...onGpu, model: checkpoint.sha256, tokenizer: tokenizer.sha256, generators: GENERATORS, haystack: haystack === undefined ? "grammar" : sha256(haystack), vectors, chunk, firstChunk, question });
 }
 
 const sha256 = (text: string): string => createHash("sha256").update(text).digest("hex");

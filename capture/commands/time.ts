@@ -6,6 +6,7 @@ import { requireEngine } from "../engine.ts";
 import { userError } from "../lib/failure.ts";
 import { printJson, printLine, printRemarks } from "../lib/output.ts";
 import { formatCount, formatSeconds } from "../lib/text-format.ts";
+import { tryDevice } from "../run/device.ts";
 import { EXIT_INTERRUPTED, onInterrupt } from "../run/interrupt.ts";
 import { lockOutput } from "../run/output-lock.ts";
 import { commandProgress } from "../run/progress.ts";
@@ -40,6 +41,7 @@ export function addTime(program: Command): void {
       const output = flags.out === undefined ? undefined : tableOutput(flags.out);
       const before = output === undefined ? [] : existingRows(output, flags);
       const engine = await requireEngine();
+      if (flags.export === undefined) await tryDevice(engine, { name: timedDevice(flags) });
       const captured = flags.capture === undefined ? [] : await capturedLayers(flags.capture, flags.layers, engine);
       if (flags.export !== undefined) {
         exportLayers(resolve(flags.export), captured);
@@ -52,6 +54,12 @@ export function addTime(program: Command): void {
         unlock?.();
       }
     });
+}
+
+/** What the engine's options come to: a preset brings its device along. What is no device's name the engine refuses itself. */
+function timedDevice({ device, preset }: TimeFlags): string {
+  const name = typeof device === "string" ? device : preset === "gpu" ? "cuda" : "cpu";
+  return /^cuda(:\d+)?$/.test(name) ? name : "cpu";
 }
 
 async function measure(engine: NodeEngine, captured: CapturedLayer[], output: TableOutput | undefined, before: readonly TimingRow[], flags: TimeFlags): Promise<void> {

@@ -5,6 +5,8 @@ import type { Level } from "../run/settings.ts";
 import { MOST_TOKENS, VECTOR_DTYPES } from "../run/prepare.ts";
 import type { RunOptions } from "../run/prepare.ts";
 import type { DType } from "../../native/engine.ts";
+import { addDeviceFlags, deviceChoice } from "./device-flags.ts";
+import type { DeviceFlags } from "./device-flags.ts";
 import { userError } from "./failure.ts";
 
 export function wholeNumber(least: number, most: number): (text: string) => number {
@@ -26,7 +28,7 @@ export const portNumber = wholeNumber(0, 65_535);
 
 /** Adds the flags that describe a run; capture and plan share them. */
 export function addRunFlags(command: Command): Command {
-  return command
+  command
     .requiredOption("--model <folder>", "Hugging Face checkpoint: config.json, safetensors, tokenizer.json")
     .requiredOption("--prompt <file>", "text file (all of it is context), or JSON with context, question, needles, ...")
     .option("--context <tokens>", "cut the context so that the whole prompt holds at most this many tokens", wholeNumber(1, MOST_TOKENS))
@@ -39,9 +41,10 @@ export function addRunFlags(command: Command): Command {
     .option("--logits", "store the logits of every position", false)
     .option("--threads <n>", "threads (default: all)", wholeNumber(1, 1024))
     .option("--tile-edge <cells>", "side of a stored tile in cells, a power of two", wholeNumber(1, 4096), 256);
+  return addDeviceFlags(command);
 }
 
-interface ParsedRunFlags {
+interface ParsedRunFlags extends DeviceFlags {
   model: string; prompt: string; context?: number; level: Level; heads?: string; vectors: DType; cell: "auto" | number;
   decode?: number; force?: string; logits: boolean; threads?: number; tileEdge: number;
 }
@@ -51,5 +54,6 @@ export function runOptions(flags: ParsedRunFlags): RunOptions {
   return {
     model: flags.model, prompt: flags.prompt, context: flags.context, level: flags.level, heads: flags.heads, vectors: flags.vectors,
     cell: flags.cell, decode: flags.decode, force: flags.force, logits: flags.logits, threads: flags.threads, tileEdge: checkTileEdge(flags.tileEdge),
+    device: deviceChoice(flags, flags.vectors),
   };
 }

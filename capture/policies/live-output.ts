@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import type { Manifest } from "../../data/format/manifest.ts";
 import type { NodeEngine, PolicyRunPlan, PolicyRunResult } from "../../native/engine.ts";
 import { SOFTWARE_VERSION } from "../lib/software.ts";
 import { NodeStore } from "../store/node-store.ts";
@@ -74,7 +75,7 @@ function writeTable(folder: string, name: string, columns: readonly ResultColumn
   return { path, rows: count, bytes: bytes.length, sha256: createHash("sha256").update(bytes).digest("hex") };
 }
 
-export interface LiveSettings { vectors: string; threads: number; context: number | null; chunk: number; firstChunk: number; decode: PolicyRunPlan["decode"]; planned: number }
+export interface LiveSettings { vectors: string; threads: number; context: number | null; chunk: number; firstChunk: number; decode: PolicyRunPlan["decode"]; planned: number; device?: Manifest["device"] }
 
 const sha256 = (values: Uint32Array): string => createHash("sha256").update(new Uint8Array(values.buffer, values.byteOffset, values.byteLength)).digest("hex");
 
@@ -89,7 +90,7 @@ export function writeLive(folder: string, engine: NodeEngine, live: LiveRun, set
   const complete = parts.length === settings.planned && parts.every(({ summary }) => summary.outcome === "complete");
   store.writeText(RUN_FILE, `${JSON.stringify({
     format: "attnscope-run", version: 1, status: complete ? "complete" : "partial", kind: "propagated", created: new Date().toISOString(),
-    software: { name: "attnscope", version: SOFTWARE_VERSION }, host: describeHost(engine, settings.threads),
+    software: { name: "attnscope", version: SOFTWARE_VERSION }, host: describeHost(engine, settings.threads), ...(settings.device === undefined ? {} : { device: settings.device }),
     model: { name: checkpoint.name, sha256: checkpoint.sha256, demo: checkpoint.demo, trainedContext: checkpoint.trainedContext }, tokenizer: { sha256: tokenizer.sha256 },
     prompt: { name: prompt.name, tokens: tokens.length, questionBegin: questionBegin ?? null, sha256: sha256(tokens) },
     settings: { vectors: settings.vectors, context: settings.context, chunk: settings.chunk, firstChunk: settings.firstChunk, decode: { steps: settings.decode.steps, forced: settings.decode.forced.length > 0, sha256: sha256(settings.decode.forced) } },

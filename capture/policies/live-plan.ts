@@ -1,5 +1,5 @@
 import { availableParallelism } from "node:os";
-import type { DType, PolicyRunPlan } from "../../native/engine.ts";
+import type { DevicePlan, DType, PolicyRunPlan } from "../../native/engine.ts";
 import { userError } from "../lib/failure.ts";
 import { formatCount } from "../lib/text-format.ts";
 import { openCheckpoint } from "../model/checkpoint.ts";
@@ -96,6 +96,8 @@ export function sawQuestion({ questionBegin }: Sequence, context: number): SawQu
 export interface PlanChoice extends ScheduleChoice {
   vectors: DType;
   threads: number | undefined;
+  /** Absent: the CPU. */
+  device?: DevicePlan;
   /** Heads whose kept sets are wanted, as in --heads. */
   trace: string | undefined;
 }
@@ -111,6 +113,7 @@ export function comparePlan(live: LiveRun, assignment: Assignment, choice: PlanC
     .flatMap((mark, i) => (mark === 1 ? [{ layer: Math.floor(i / model.heads), head: i % model.heads }] : []));
   return {
     version: 1, model, files, tensors, tokens: live.tokens, decode: live.decode, vectors: choice.vectors, threads: choice.threads ?? availableParallelism(),
+    ...(choice.device === undefined ? {} : { device: choice.device }),
     policies: assignment.policies, assignment: assignment.heads, schedule, mode: "compare", stopIds: new Uint32Array(), traces,
   };
 }

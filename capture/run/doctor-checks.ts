@@ -3,7 +3,7 @@ import { accessSync, constants, existsSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { delimiter, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import type { EngineInfo } from "../../native/engine.ts";
+import type { DeviceInfo, EngineInfo } from "../../native/engine.ts";
 import { requireEngine } from "../engine.ts";
 import { describeFailure } from "../lib/failure.ts";
 import { formatBytes } from "../lib/text-format.ts";
@@ -39,11 +39,22 @@ function onPath(names: readonly string[]): string | undefined {
 
 function run(command: string, args: readonly string[]): Promise<{ status: number | null; stdout: string }> {
   return new Promise((resolve) => {
-    const child = spawn(command, args, { stdio: ["ignore", "pipe", "ignore"], timeout: PROBE_SECONDS * 1000 });
+    const child = spawn(command, args, { stdio: ["ignore", "pipe", "ignore"] });
     let stdout = "";
+    const end = (status: number | null): void => {
+      clearTimeout(timer);
+      resolve({ status, stdout });
+    };
+    // nvidia-smi with a broken driver may not even die of this: it is left to itself.
+    const timer = setTimeout(() => {
+      child.kill("SIGKILL");
+      child.unref();
+      child.stdout.destroy();
+      end(null);
+    }, PROBE_SECONDS * 1000);
     child.stdout.on("data", (chunk: Buffer) => (stdout += chunk.toString()));
-    child.once("error", () => resolve({ status: null, stdout }));
-    child.once("close", (status) => resolve({ status, stdout }));
+    child.once("error", () => end(null));
+    child.once("close", end);
   });
 }
 
@@ -72,6 +83,38 @@ async function engineChecks(): Promise<Check[]> {
   ];
 }
 
+/** The GPU and its kernels, tried in a child process: a broken driver is a line here. Only --device cuda needs any of it. */
+async function gpuChecks(): Promise<Check[]> {
+  const smi = await describeGpus();
+  let gpu: DeviceInfo;
+  try {
+    gpu = await (await requireEngine()).probeDevice("cuda");
+  } catch (error) {
+    const { code, message } = describeFailure(error);
+    // Without the add-on its own line says what to do.
+    if (code.startsWith("E_ENGINE_")) return [];
+    return [
+      { name: "GPU", state: smi === undefined ? "warning" : "ok", found: smi ?? "none that nvidia-smi names", ...(smi === undefined ? { advice: "only --device cuda needs one" } : {}) },
+      { name: "CUDA", state: "warning", found: code, advice: message },
+    ];
+  }
+  const { name, computeCapability, memoryBytes, freeBytes, units, driver, library, products } = gpu;
+  return [
+    { name: "GPU", state: "ok", found: `${name}, compute capability ${(computeCapability / 10).toFixed(1)}, ${units} multiprocessors, ${formatBytes(memoryBytes)}, ${formatBytes(freeBytes)} free` },
+    { name: "CUDA", state: "ok", found: `${driver}; kernels from ${library}` },
+    { name: "products", state: "ok", found: products === "" ? "not known" : products },
+  ];
+}
+
+/** What the driver's own tool says of the GPUs, for machines where our kernels are not built. */
+async function describeGpus(): Promise<string | undefined> {
+  const path = onPath(["nvidia-smi"]);
+  if (path === undefined) return undefined;
+  const { status, stdout } = await run(path, ["--query-gpu=name,driver_version,memory.total", "--format=csv,noheader"]);
+  const lines = stdout.split("\n").map((line) => line.trim()).filter((line) => line !== "");
+  return status === 0 && lines.length > 0 ? lines.join("; ") : undefined;
+}
+
 function fileCheck(name: string, path: string, advice: string): Check {
   return existsSync(path) ? { name, state: "ok", found: "built" } : { name, state: "missing", found: "not built", advice };
 }
@@ -86,6 +129,7 @@ export async function runChecks(): Promise<Check[]> {
     await tool("compiler", [process.env.CXX ?? "", "c++", "g++", "clang++"].filter((name) => name !== ""), "install a C++20 compiler (Debian: apt-get install g++)"),
     await tool("CMake", ["cmake"], "install CMake (Debian: apt-get install cmake make)"),
     ...(await engineChecks()),
+    ...(await gpuChecks()),
     fileCheck("WASM", join(root, "build", "wasm", "attnscope.wasm"), "npm run build"),
     fileCheck("viewer", join(root, "dist", "app", "index.html"), "npm run build"),
     chromium === undefined

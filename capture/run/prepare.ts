@@ -1,5 +1,5 @@
 import { availableParallelism } from "node:os";
-import type { CapturePlan, DType } from "../../native/engine.ts";
+import type { CapturePlan, DevicePlan, DType } from "../../native/engine.ts";
 import { userError } from "../lib/failure.ts";
 import { readTextFile } from "../lib/json-file.ts";
 import { formatCount } from "../lib/text-format.ts";
@@ -24,6 +24,8 @@ export interface RunOptions extends RunChoice {
   decode: number | undefined;
   force: string | undefined;
   threads: number | undefined;
+  /** Absent: the CPU. */
+  device?: DevicePlan;
 }
 
 /** A run that has been read and checked as far as is possible without the engine. */
@@ -63,6 +65,7 @@ export async function prepareRun(options: RunOptions): Promise<PreparedRun> {
       version: 1, model: checkpoint.model, files: checkpoint.files, tensors: checkpoint.tensors, tokens,
       decode: { steps: decode.steps, forced: decode.forced }, vectors: options.vectors,
       reduce: run.reduce, store: run.store, skipLayers: new Uint32Array(), threads: options.threads ?? availableParallelism(),
+      ...(options.device === undefined ? {} : { device: options.device }),
     },
     sizes: sizesOf(checkpoint, run, tokens.length, decode.steps, options.logits),
   };

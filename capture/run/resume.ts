@@ -83,12 +83,13 @@ function sizeOf(path: string): number {
   return statSync(path, { throwIfNoEntry: false })?.size ?? -1;
 }
 
-/** First thing in which the stopped run differs; results do not depend on threads. */
+/** First thing in which the stopped run differs; results do not depend on threads, but on what rounds them. */
 function difference(manifest: Manifest, { checkpoint, tokenizer, prompt, plan, run, decodeSteps }: PreparedRun): string | undefined {
   if (manifest.model.sha256 !== checkpoint.sha256) return "model";
   if (manifest.tokenizer.sha256 !== tokenizer.sha256) return "tokenizer";
   if (manifest.prompt.name !== prompt.name || manifest.tokens.prompt !== plan.tokens.length) return "prompt";
   if (manifest.tokens.planned !== plan.tokens.length + decodeSteps) return "number of decode steps";
+  if (manifest.device.kind !== (plan.device === undefined || plan.device.name === "cpu" ? "cpu" : "cuda")) return "kind of device";
   const { rowsPerBatch: _, ...settings } = manifest.settings;
   const { rowsPerBatch: __, ...chosen } = run.settings;
   return canonical(settings) === canonical(chosen) ? undefined : "set of options";

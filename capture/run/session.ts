@@ -1,21 +1,21 @@
-import { createHash } from "node:crypto";
 import type { Manifest } from "../../data/format/manifest.ts";
-import { CaptureWriter } from "../../data/writer/capture-writer.ts";
 import type { Store } from "../../data/writer/store.ts";
-import type { CaptureSink, ColumnBatch, NodeEngine, RunProgress } from "../../native/engine.ts";
+import type { CaptureSink, DeviceInfo, DeviceUse, NodeEngine, RunProgress } from "../../native/engine.ts";
 import { formatCount } from "../lib/text-format.ts";
-import { describeDevice } from "./device.ts";
+import { describeDevice, withUse } from "./device.ts";
 import type { Interrupt } from "./interrupt.ts";
 import type { PreparedRun } from "./prepare.ts";
 import type { Progress, ProgressState } from "./progress.ts";
+import { CaptureRecorder } from "./recorder.ts";
 import type { Resumed } from "./resume.ts";
-import { needlesTable, queriesTable, tokensTable } from "./token-tables.ts";
 
 export interface SessionResult {
   manifest: Manifest;
   outcome: "complete" | "cancelled";
   seconds: Record<string, number>;
   peakResidentBytes: number;
+  /** Of a run on a GPU. */
+  device?: DeviceUse;
 }
 
 export interface SessionOptions {
@@ -24,6 +24,8 @@ export interface SessionOptions {
   store: Store;
   softwareVersion: string;
   progress: Progress;
+  /** The GPU that the plan names, as it was tried. */
+  gpu?: DeviceInfo;
   /** Finished layers of a stopped run in the same store. */
   resumed?: Resumed;
   /** Called with what stops the run; returns the watch on Ctrl-C. */
@@ -32,38 +34,14 @@ export interface SessionOptions {
 
 /** Runs the model and writes the capture. Whatever stops it, the layers finished before stay readable. */
 export async function runSession(options: SessionOptions): Promise<SessionResult> {
-  const { engine, prepared, store } = options;
-  const plan = options.resumed === undefined ? prepared.plan : { ...prepared.plan, skipLayers: options.resumed.layers };
-  const writer = new CaptureWriter(store, manifestStart(options), { hasher: nodeHasher, ...(options.resumed === undefined ? {} : { resume: options.resumed }) });
-  const decoded: number[] = [];
-  let listed = -1;
-  /** Texts of the prompt and of what has been decoded so far; written anew only when there is more of it. */
-  const writeTokens = (): void => {
-    if (decoded.length === listed) return;
-    const { rows, columns } = tokensTable(prepared.prompt, decoded, prepared.tokenizer);
-    writer.table("tokens", rows, columns);
-    listed = decoded.length;
-  };
-  // The prompt's tokens come first, so that a run killed at any time can tell them.
-  writeTokens();
-  if (prepared.prompt.needles.length > 0) {
-    const { rows, columns } = needlesTable(prepared.prompt.needles);
-    writer.table("needles", rows, columns);
-  }
-  if (plan.store.vectors) {
-    const { rows, columns } = queriesTable(plan.store.queryRows, plan.tokens.length, prepared.run.settings.queryRows.last);
-    writer.table("queries", rows, columns);
-  }
-
+  const { engine, prepared, store, softwareVersion, resumed } = options;
+  const plan = resumed === undefined ? prepared.plan : { ...prepared.plan, skipLayers: resumed.layers };
+  const device = describeDevice(engine, plan.threads, options.gpu);
+  const recorder = new CaptureRecorder({ prepared, store, softwareVersion, device, ...(resumed === undefined ? {} : { resumed }) });
   const overall = progressOf(plan.tokens.length, prepared.decodeSteps);
   const sink: CaptureSink = {
-    batch(batch: ColumnBatch) {
-      if (batch.table === "steps") for (const id of batch.columns.find((column) => column.name === "id")?.data ?? []) decoded.push(id);
-      // All steps are taken before the first of their rows is reduced: no decoded row is on the disk without its token.
-      if (batch.segment === "decode" && batch.layer >= 0) writeTokens();
-      writer.batch(batch);
-    },
-    layerDone: (segment, layer) => writer.layerDone(segment, layer),
+    batch: (batch) => recorder.batch(batch),
+    layerDone: (segment, layer) => recorder.layerDone(segment, layer),
     progress: (state) => options.progress.update(overall(state)),
   };
   try {
@@ -71,55 +49,16 @@ export async function runSession(options: SessionOptions): Promise<SessionResult
     const interrupt = options.watch(() => job.cancel());
     try {
       const summary = await job.done;
-      writeTokens();
-      const manifest = writer.finish({
-        status: summary.outcome === "complete" ? "complete" : "partial",
-        decodeSteps: summary.decodeSteps, timings: summary.seconds, inverseFrequencies: summary.inverseFrequencies,
-      });
-      return { manifest, outcome: summary.outcome, seconds: summary.seconds, peakResidentBytes: summary.peakResidentBytes };
+      const manifest = recorder.finish({ ...summary, device: withUse(device, summary.device) });
+      return { manifest, outcome: summary.outcome, seconds: summary.seconds, peakResidentBytes: summary.peakResidentBytes, ...(summary.device === undefined ? {} : { device: summary.device }) };
     } finally {
       interrupt.dispose();
       options.progress.end();
     }
   } catch (error) {
-    finishBroken(writer, decoded.length, writeTokens);
+    recorder.abandon();
     throw error;
   }
-}
-
-/** After a failure the capture is closed as far as the disk allows; the first error is the one to report. */
-function finishBroken(writer: CaptureWriter, decodeSteps: number, writeTokens: () => void): void {
-  try {
-    writeTokens();
-    writer.finish({ status: "partial", decodeSteps });
-  } catch {
-    // The journal on disk still lists every finished file, which is what readers fall back to.
-  }
-}
-
-const nodeHasher = (): { update(bytes: Uint8Array): void; digest(): string } => {
-  const hash = createHash("sha256");
-  return { update: (bytes) => void hash.update(bytes), digest: () => hash.digest("hex") };
-};
-
-function manifestStart({ engine, prepared, softwareVersion }: SessionOptions): ConstructorParameters<typeof CaptureWriter>[1] {
-  const { checkpoint, tokenizer, prompt, plan, run, decodeSteps } = prepared;
-  const { layers, heads, kvHeads, headDim, hiddenSize, vocabSize, family, attentionScale, rope } = checkpoint.model;
-  return {
-    created: new Date().toISOString(),
-    software: { name: "attnscope", version: softwareVersion },
-    device: describeDevice(engine, plan.threads),
-    model: {
-      name: checkpoint.name, family, demo: checkpoint.demo, layers, heads, kvHeads, headDim, hiddenSize, vocabSize,
-      parameters: checkpoint.parameters, weightsDtype: checkpoint.weightsDtype, sha256: checkpoint.sha256, trainedContext: checkpoint.trainedContext,
-    },
-    tokenizer: { sha256: tokenizer.sha256 },
-    // The frequencies are the engine's to compute; they are filled in when the run ends.
-    attention: { scale: attentionScale, window: null, rope: { type: rope.type, theta: rope.theta, inverseFrequencies: [] } },
-    prompt: { name: prompt.name, answer: prompt.answer },
-    tokens: { prompt: plan.tokens.length, decode: decodeSteps },
-    settings: run.settings,
-  };
 }
 
 /** Share of a run that the reduction of decoded rows takes at its end: a guess, so that the bar does not stop short. */

@@ -1,5 +1,5 @@
 import { availableParallelism } from "node:os";
-import type { DType, NodeEngine, PolicyRunPlan, PolicyRunResult } from "../../native/engine.ts";
+import type { DevicePlan, DType, NodeEngine, PolicyRunPlan, PolicyRunResult } from "../../native/engine.ts";
 import type { Checkpoint } from "../model/checkpoint.ts";
 import type { TextTokenizer } from "../model/tokenizer.ts";
 import type { Assignment } from "../policies/assignment.ts";
@@ -23,6 +23,7 @@ export interface TaskChoice {
   haystack: string | undefined;
   vectors: DType;
   threads: number | undefined;
+  device: DevicePlan;
   chunk: number;
   firstChunk: number;
   /** Whether retention and retrieval act on a context that holds the question. */
@@ -84,7 +85,7 @@ function generatePlan({ choice, checkpoint, tokenizer }: TaskRun, built: BuiltPr
   return {
     saw: sawQuestion(sequence, schedule.context),
     plan: {
-      version: 1, model, files, tensors, tokens, decode: { steps: built.steps, forced: new Uint32Array() }, vectors: choice.vectors, threads: choice.threads ?? availableParallelism(),
+      version: 1, model, files, tensors, tokens, decode: { steps: built.steps, forced: new Uint32Array() }, vectors: choice.vectors, threads: choice.threads ?? availableParallelism(), device: choice.device,
       policies: assignment.policies, assignment: assignment.heads, schedule, mode: "generate", stopIds: stopping, traces: [],
     },
   };

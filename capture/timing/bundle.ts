@@ -4,13 +4,9 @@ import { z } from "zod";
 import { TIMING_COLUMNS } from "../../data/format/timings.ts";
 import type { TimingRow } from "../../data/format/timings.ts";
 import type { NodeEngine, TimingColumnData } from "../../native/engine.ts";
+import { bundleIndex, TIMINGS_BUNDLE } from "../bundle/bundle-index.ts";
 import { userError } from "../lib/failure.ts";
-import { describeIssue, parseJson } from "../lib/json-file.ts";
 import { rowsOf } from "./rows.ts";
-
-/** Kinds of bundle, by the format its index names; one of captures may join. */
-export const TIMINGS_BUNDLE = "attnscope-timings-bundle";
-const BUNDLE_VERSION = 1;
 
 const ELEMENTS = { u16: Uint16Array, u32: Uint32Array, f64: Float64Array } as const;
 
@@ -25,7 +21,7 @@ export interface TimingsBundle { rows: TimingRow[]; complete: boolean; lost: num
 
 /** Reads a bundle that attnscope-time or scripts/peers.py wrote. E_BUNDLE_FORMAT: it is something else; E_BUNDLE_BROKEN: no row of it is whole. */
 export function readTimingsBundle(folder: string, engine: Pick<NodeEngine, "kernelWork">): TimingsBundle {
-  const index = readIndex(folder);
+  const index = bundleIndex(folder, indexSchema);
   const files = index.columns.map(({ name, type }) => ({ name, type, bytes: columnBytes(folder, `${name}.${type === "utf8" ? "u32" : type}`) }));
   for (const { name } of TIMING_COLUMNS)
     if (name !== "loo_error" && !files.some((file) => file.name === name)) throw userError("E_BUNDLE_FORMAT", `${folder} has no column ${name}; write it again with this version of attnscope.`);
@@ -38,18 +34,6 @@ export function readTimingsBundle(folder: string, engine: Pick<NodeEngine, "kern
     return { name, type, data: type === "utf8" ? texts(folder, name, data) : data };
   });
   return { rows: rowsOf(columns, whole).map((row) => withWork(row, engine)), complete: index.status === "complete", lost: index.rows - whole, skipped: index.skipped.length };
-}
-
-function readIndex(folder: string): z.infer<typeof indexSchema> {
-  const path = join(folder, "index.json");
-  if (!existsSync(path)) throw userError("E_BUNDLE_FORMAT", `${folder} has no index.json, so it is no bundle; name the folder that attnscope-time or scripts/peers.py wrote.`);
-  const value = parseJson(readFileSync(path, "utf8"), path, "E_BUNDLE_FORMAT");
-  const { format, version } = (typeof value === "object" && value !== null ? value : {}) as { format?: unknown; version?: unknown };
-  if (format !== TIMINGS_BUNDLE) throw userError("E_BUNDLE_FORMAT", `${path}: format is ${JSON.stringify(format) ?? "missing"}, and this attnscope imports ${TIMINGS_BUNDLE}.`);
-  if (typeof version === "number" && version > BUNDLE_VERSION) throw userError("E_BUNDLE_FORMAT", `${path}: the bundle is of version ${version} and this attnscope reads up to ${BUNDLE_VERSION}; update attnscope.`);
-  const parsed = indexSchema.safeParse(value);
-  if (!parsed.success) throw userError("E_BUNDLE_FORMAT", `${path}: ${describeIssue(parsed.error)}; write the bundle again.`);
-  return parsed.data;
 }
 
 function columnBytes(folder: string, name: string): Uint8Array {

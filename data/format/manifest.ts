@@ -39,6 +39,22 @@ export const settingsSchema = z.object({
   rowsPerBatch: z.record(z.string(), count),
 });
 
+export const deviceSchema = z.object({
+  kind: z.enum(["cpu", "cuda"]), name: z.string(),
+  /** Of the processor. */
+  threads: count,
+  /** Library of the matrix products. */
+  blas: z.string(),
+  // Of a GPU, else absent:
+  driver: z.string().optional(),
+  /** Precision of weights and of what they were multiplied with. */
+  compute: z.string().optional(),
+  weights: z.enum(["resident", "streamed"]).optional(),
+  /** Most device memory held at once, in all and by category. */
+  peakBytes: count.optional(),
+  bytesAtPeak: z.record(z.string(), count).optional(),
+});
+
 export const manifestSchema = z.object({
   format: z.literal(FORMAT_NAME),
   version: z.literal(FORMAT_VERSION),
@@ -46,7 +62,7 @@ export const manifestSchema = z.object({
   /** ISO 8601, UTC. */
   created: z.string(),
   software: z.object({ name: z.string(), version: z.string() }),
-  device: z.object({ kind: z.enum(["cpu", "cuda"]), name: z.string(), threads: count, blas: z.string() }),
+  device: deviceSchema,
   model: z.object({
     name: z.string(), family: z.string(), demo: z.boolean(),
     layers: count, heads: count, kvHeads: count, headDim: count, hiddenSize: count, vocabSize: count,

@@ -30,6 +30,8 @@ export interface ManifestEnd {
   timings?: Record<string, number>;
   /** Angular frequencies that the run used; replaces what the start gave. */
   inverseFrequencies?: ArrayLike<number>;
+  /** The device and what the run took of it; replaces what the start gave. */
+  device?: Manifest["device"];
 }
 
 export interface WriterOptions {
@@ -188,7 +190,7 @@ export class CaptureWriter {
     this.manifest = {
       ...manifest, status: end.status, tokens: { prompt, decode: end.decodeSteps, total: prompt + end.decodeSteps, planned },
       attention: { ...manifest.attention, rope }, layersDone: { ...this.layersDone }, files: [...this.done],
-      ...(end.timings ? { timings: end.timings } : {}),
+      ...(end.timings ? { timings: end.timings } : {}), ...(end.device ? { device: end.device } : {}),
     };
     this.guard(MANIFEST_PATH, () => {
       this.journal.close();

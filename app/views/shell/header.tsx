@@ -62,7 +62,7 @@ function Facts({ capture }: { capture: Capture }) {
   const untrained = model.trainedContext !== null && tokens > model.trainedContext;
   return (
     <>
-      <span className="facts num">
+      <span className="facts num" title={[`${device.kind === "cuda" ? "GPU" : "Processor"}: ${device.name}`, device.driver, `matrix products: ${device.blas}`].filter((part) => part !== undefined).join(", ")}>
         {capital(model.family)} {model.layers}L {model.heads}H{model.kvHeads === model.heads ? "" : `/${model.kvHeads}`} · {count(tokens)} tok · {device.kind}
       </span>
       {model.demo && <span className="tag" title="A small model trained for this project; no claim about real models rests on it.">demo model</span>}

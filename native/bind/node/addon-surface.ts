@@ -1,11 +1,13 @@
 import type {
-  CapturePlan, CaptureSummary, ColumnBatch, DType, EngineInfo, NodeHeadReplay, ParsedPolicy, PolicyRunPlan, PolicyRunResult, ReplayShape, RunProgress, TileGrid, TileJob, TileValues, TimingColumnData, TimingOption, TimingPlan, TimingProgress,
+  CapturePlan, CaptureSummary, ColumnBatch, DeviceInfo, DType, EngineInfo, NodeHeadReplay, ParsedPolicy, PolicyRunPlan, PolicyRunResult, ReplayShape, RunProgress, TileGrid, TileJob, TileValues, TimingColumnData, TimingOption, TimingPlan, TimingProgress,
   TimingSkip, VectorData,
 } from "../../engine.ts";
 
 /** What the compiled add-on exports (addon.cpp), before the loader makes a NodeEngine of it. Errors carry a `code`. */
 export interface Addon {
   info(): EngineInfo;
+  /** Called in a child process alone (probe.ts): a broken driver may crash or hang in it. */
+  deviceInfo(name: string): DeviceInfo;
   TileJob: new (grid: TileGrid, scale: number, window: number) => TileJob;
   mergeTiles(a: TileValues, b: TileValues): TileValues;
   tileCounts(grid: TileGrid, rowBegin: number, rowEnd: number, window: number): Uint32Array;

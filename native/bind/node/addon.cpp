@@ -2,6 +2,7 @@
 #include <napi.h>
 
 #include "bind/node/capture_job.h"
+#include "bind/node/device_info.h"
 #include "bind/node/head_replay.h"
 #include "bind/node/policy_functions.h"
 #include "bind/node/policy_run_job.h"
@@ -26,6 +27,7 @@ Napi::Value info(const Napi::CallbackInfo& call) {
 
 Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   exports.Set("info", Napi::Function::New<info>(env));
+  exports.Set("deviceInfo", Napi::Function::New<device_info>(env));
   exports.Set("startCapture", Napi::Function::New<start_capture>(env));
   exports.Set("startPolicyRun", Napi::Function::New<start_policy_run>(env));
   exports.Set("startTimings", Napi::Function::New<start_timings>(env));

@@ -10,7 +10,7 @@ import { startCapture } from "./capture-job.ts";
 import { openReplay } from "./head-replay.ts";
 import { translated } from "./native-error.ts";
 import { startPolicyRun } from "./policy-run-job.ts";
-import { probe } from "./probe.ts";
+import { probe, probeDevice } from "./probe.ts";
 import { startTimings } from "./timing-job.ts";
 
 const ADDON = "build/Release/attnscope.node";
@@ -31,10 +31,10 @@ export async function loadEngineFrom(addonPath: string): Promise<NodeEngine> {
   if (!existsSync(addonPath))
     throw new NativeError("E_ENGINE_MISSING", `${addonPath} is not there; build it with \`npm run build\` (needs a C++20 compiler and CMake >= 3.20)`);
   await probe(addonPath);
-  return engineOf(createRequire(import.meta.url)(addonPath) as Addon);
+  return engineOf(createRequire(import.meta.url)(addonPath) as Addon, addonPath);
 }
 
-function engineOf(addon: Addon): NodeEngine {
+function engineOf(addon: Addon, addonPath: string): NodeEngine {
   let catalogue: PolicyCatalogue | undefined;
   return {
     kind: "node",
@@ -69,6 +69,7 @@ function engineOf(addon: Addon): NodeEngine {
     workRatio: translated((known, wanted) => addon.workRatio(known.flops, known.bytes, wanted.flops, wanted.bytes)),
     compiledDim: translated((headDim) => addon.compiledDim(headDim)),
     replay: (shape) => openReplay(addon, shape),
+    probeDevice: (name) => probeDevice(addonPath, name),
     capture: (plan, sink) => startCapture(addon, plan, sink),
     runPolicy: (plan, onProgress) => startPolicyRun(addon, plan, onProgress),
     timingOptions: translated(() => addon.timingOptions()),

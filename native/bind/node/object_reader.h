@@ -16,6 +16,8 @@ class ObjectReader {
   /// `path` names the object in messages ("model.rope"); `code` is the error's code.
   ObjectReader(Napi::Value value, std::string path, std::string code);
 
+  /// Whether the field is there and not undefined.
+  bool has(const char* field) const { return !object_.Get(field).IsUndefined(); }
   ObjectReader object(const char* field) const;
   Napi::Array array(const char* field) const;
   std::string string(const char* field) const;

@@ -75,7 +75,19 @@ StorePlan read_store(const ObjectReader& from) {
   return store;
 }
 
-/// What every run has: model, tensors, tokens, decoding, precision, threads.
+DevicePlan read_device(const ObjectReader& from) {
+  DevicePlan device;
+  device.name = from.string("name");
+  const std::string weights = from.string("weights");
+  if (weights == "auto") device.weights = DevicePlan::Weights::automatic;
+  else if (weights == "resident") device.weights = DevicePlan::Weights::resident;
+  else if (weights == "streamed") device.weights = DevicePlan::Weights::streamed;
+  else from.refuse("weights", "auto, resident or streamed");
+  device.memory_bytes = from.count("memoryBytes", kLargestOffset);
+  return device;
+}
+
+/// What every run has: model, tensors, tokens, decoding, precision, threads, device.
 void read_run(const ObjectReader& from, Plan& plan) {
   if (from.number("version") != 1) from.refuse("version", "1, the only version this engine knows");
   plan.model = read_model(from.object("model"));
@@ -94,6 +106,7 @@ void read_run(const ObjectReader& from, Plan& plan) {
   plan.forced = decode.u32_array("forced");
   plan.vectors = from.dtype("vectors");
   plan.threads = from.u32("threads");
+  if (from.has("device")) plan.device = read_device(from.object("device"));
 }
 
 }  // namespace

@@ -27,9 +27,8 @@ std::filesystem::path module_folder() {
 }
 
 /// Files that exist, best first; the bare name last, for the loader to look for.
-std::vector<std::string> candidates() {
+std::vector<std::string> candidates(const std::filesystem::path& start) {
   std::vector<std::string> found;
-  const std::filesystem::path start = module_folder();
   const auto add = [&](const std::filesystem::path& path) {
     std::error_code error;
     if (std::filesystem::exists(path, error)) found.push_back(path.string());
@@ -46,11 +45,15 @@ std::vector<std::string> candidates() {
   return found;
 }
 
-/// The library's handle; `why` collects what the loader said of every file.
+/// The library's handle; `why` collects where there was none, and what the loader said of every file.
 void* load(std::string& why) {
   std::vector<std::string> files;
   if (const char* named = std::getenv("ATTNSCOPE_CUDA_LIBRARY"); named != nullptr && *named != '\0') files.emplace_back(named);
-  else files = candidates();
+  else {
+    const std::filesystem::path start = module_folder();
+    files = candidates(start);
+    if (files.size() == 1) why = std::string("no ") + file_name + " in " + start.string() + " or in build/cuda above it";
+  }
   for (const std::string& file : files) {
     if (void* library = dlopen(file.c_str(), RTLD_NOW | RTLD_LOCAL)) return library;
     const char* said = dlerror();
@@ -78,6 +81,14 @@ Result<std::unique_ptr<KernelDevice>> open_cuda_device(std::uint32_t index) {
   if (said.find(open_cuda::version_mismatch) != said.npos)
     return failure("E_CUDA_VERSION", "the CUDA library does not fit this program: ", said, "; build it again with `npm run build:cuda`");
   return failure("E_CUDA_DEVICE", "CUDA device ", index, " cannot be used: ", said.empty() ? std::string_view("the library gives no reason") : said);
+}
+
+std::string cuda_library_file() {
+  std::string why;
+  void* library = open_cuda::load(why);
+  Dl_info info;
+  if (library == nullptr || dladdr(dlsym(library, kOpenCudaDevice), &info) == 0 || info.dli_fname == nullptr) return {};
+  return info.dli_fname;
 }
 
 }  // namespace attnscope
