@@ -10,7 +10,7 @@ namespace attnscope {
 namespace {
 
 /// Rows a task handles: as in dense runs, so that a policy that keeps everything does the same work in the same order.
-constexpr std::size_t kTaskRows = 128;
+constexpr std::size_t kTaskQueries = 128;
 
 /// Keys of row block `block`, as far as its last query sees: columns, then tiles.
 void collect_keys(const PrefillPlan& plan, std::uint32_t block, std::uint32_t last_query, std::vector<std::uint32_t>& rows, KeySubset& subset) {
@@ -102,12 +102,12 @@ void merge_selection(const Selection& selection, std::uint32_t end, SelectedKeys
 
 Status attend_layer(RunContext& run, Rows queries, std::uint32_t first, const LayerKeys& keys, const LayerReads& reads, MutableRows out) {
   const ModelPlan& model = run.plan.model;
-  const std::size_t blocks = (queries.count + kTaskRows - 1) / kTaskRows;
+  const std::size_t blocks = (queries.count + kTaskQueries - 1) / kTaskQueries;
   // Last rows first, heads that share keys side by side: see attend() in layer_forward.cpp.
   const bool complete = run.pool.parallel_for(blocks * model.heads, [&](std::size_t task, unsigned worker) {
     const std::size_t head = task % model.heads, kv_head = head / run.plan.group();
-    const std::size_t begin = (blocks - 1 - task / model.heads) * kTaskRows, count = std::min(kTaskRows, queries.count - begin);
-    std::array<float, kTaskRows> lse;
+    const std::size_t begin = (blocks - 1 - task / model.heads) * kTaskQueries, count = std::min(kTaskQueries, queries.count - begin);
+    std::array<float, kTaskQueries> lse;
     const HeadRows rows{head_rows(queries, head, model.head_dim).slice(begin, count), static_cast<std::uint32_t>(first + begin), keys.view(kv_head),
                         head_rows(out, head, model.head_dim).slice(begin, count), {lse.data(), count}, model.attention_scale, run.scratch[worker]};
     if (!reads.plans.empty() && reads.plans[head].tokens != 0) attend_plan(rows, reads.plans[head]);

@@ -98,8 +98,8 @@ PolicyInput::PolicyInput(const Plan& plan, std::uint32_t layer, std::uint32_t to
   input_.queries = queries_;
 }
 
-void PolicyInput::set_rows(const LayerKeys& keys) {
-  for (std::size_t h = 0; h < keys_.size(); ++h) keys_[h] = keys.view(h).keys, values_[h] = keys.view(h).values;
+void PolicyInput::set_rows(std::span<const KvView> views) {
+  for (std::size_t h = 0; h < keys_.size(); ++h) keys_[h] = views[h].keys, values_[h] = views[h].values;
 }
 
 void PolicyInput::set_queries(Rows all_heads, std::uint32_t first) {

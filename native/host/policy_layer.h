@@ -3,7 +3,7 @@
 #include <memory>
 #include <vector>
 
-#include "host/layer_keys.h"
+#include "host/kv_cache.h"
 #include "host/policy_run.h"
 
 namespace attnscope {
@@ -27,6 +27,10 @@ struct LayerPolicies {
   std::vector<std::unique_ptr<PrefillPolicy>> prefill;  // [heads], null: dense; empty: no such policy in this layer
   std::vector<Retention> retention;
   std::vector<Retrieval> retrieval;
+
+  /// Whether they look at each decoded token, not at the prompt alone.
+  bool act_in_steps() const { return !retention.empty() || !retrieval.empty(); }
+  bool any() const { return !prefill.empty() || act_in_steps(); }
 };
 
 /// Of a validated plan. Fails where a policy refuses its configuration.
@@ -39,7 +43,7 @@ class PolicyInput {
   PolicyInput(const PolicyInput&) = delete;
 
   /// Keys and values of every kv head, row = position: only while nothing was evicted.
-  void set_rows(const LayerKeys& keys);
+  void set_rows(std::span<const KvView> views);
   /// Queries [rows][heads * head dim] at positions first, first + 1, ...
   void set_queries(Rows all_heads, std::uint32_t first);
 

@@ -9,54 +9,48 @@
 namespace attnscope {
 
 Status PolicyModel::step(std::uint32_t id) {
-  const MutableRows hidden{hidden_.data(), 1, hidden_.size(), hidden_.size()};
-  run_.model.embed({&id, 1}, hidden);
-  ATTNSCOPE_TRY(check_finite(run_, hidden, run_.plan.model.layers));
-  for (std::uint32_t layer = 0; layer < run_.plan.model.layers; ++layer) {
+  ATTNSCOPE_TRY(backend_->begin({&id, 1}, fed_));
+  for (std::uint32_t layer = 0; layer < model_.layers; ++layer) {
     ATTNSCOPE_TRY(step_layer(layer));
-    keep_residual(layer, hidden);
+    ATTNSCOPE_TRY(backend_->keep_residual(layer));
   }
   ++fed_;
-  return compute_logits_of(hidden);
+  return backend_->end();
 }
 
 Status PolicyModel::step_layer(std::uint32_t layer) {
-  const MutableRows hidden{hidden_.data(), 1, hidden_.size(), hidden_.size()};
-  const MutableRows query{query_.data(), 1, query_.size(), query_.size()}, attention{attention_.data(), 1, attention_.size(), attention_.size()};
-  LayerPolicies& policies = policies_[layer];
-  LayerKeys& keys = keys_[layer];
-  ATTNSCOPE_TRY(project_block(run_, layer, hidden, fed_, query, projection_));
-  ATTNSCOPE_TRY(finish_queries(run_, layer, query, fed_));
-  keys.refresh(run_, layer, expansions_);
-  if (!run_.pool.keep_going(0)) return cancelled();
-  peak_tokens_ = std::max(peak_tokens_, cache_.tokens());
+  const LayerPolicies& policies = policies_[layer];
+  const TokenRange row{fed_, fed_ + 1};
+  LayerUse use;
+  use.rows = policies.act_in_steps();
+  use.evicts = !policies.retention.empty();
+  ATTNSCOPE_TRY(backend_->project(layer, use));
+  ATTNSCOPE_TRY(backend_->refresh(layer));
+  peak_tokens_ = std::max(peak_tokens_, backend_->tokens());
 
   LayerReads reads;
   if (!policies.retention.empty()) {
     AppendEvent event;
     event.added = 1;
     event.prefill = false;
-    ATTNSCOPE_TRY(decide(layer, query, fed_, event));
+    ATTNSCOPE_TRY(decide(layer, backend_->queries(row), fed_, event));
   }
   if (!policies.retrieval.empty()) {
-    ATTNSCOPE_TRY(select(layer, query, fed_));
+    ATTNSCOPE_TRY(select(layer, backend_->queries(row), fed_));
     reads.selected = selected_;
   }
   if (policies.retention.empty()) trace_rows(layer, fed_, fed_ + 1, {});
-  ATTNSCOPE_TRY(attend_layer(run_, query, fed_, keys, reads, attention));
-  ATTNSCOPE_TRY(evict(layer, false));
-  run_.model.finish_layer(layer, attention, hidden);
-  if (!run_.pool.keep_going(0)) return cancelled();
-  return check_finite(run_, hidden, layer);
+  ATTNSCOPE_TRY(backend_->attend(layer, row, reads));
+  return evict(layer, false);
 }
 
 Status PolicyModel::decide(std::uint32_t layer, Rows queries, std::uint32_t first, const AppendEvent& event) {
-  const std::uint32_t kv_heads = run_.plan.model.kv_heads;
+  const std::uint32_t kv_heads = model_.kv_heads;
   const std::uint32_t end = first + event.added;
   // A prompt fed in one piece is attended to whole, then compressed, whatever the policy does in its steps.
   const bool whole = event.prefill && plan_.schedule.chunk == 0;
   if (!whole) trace_rows(layer, first, end, {});
-  PolicyInput input(run_.plan, layer, end, context_);
+  PolicyInput input(plan_.base, layer, end, context_);
   input.set_queries(queries, first);
   for (auto& slots : evict_) slots.clear();
   for (auto& unit : policies_[layer].retention) {
@@ -74,7 +68,7 @@ Status PolicyModel::decide(std::uint32_t layer, Rows queries, std::uint32_t firs
       evict_[h] = std::move(evict[h]);
       evict_before_[h] = before;
     }
-    peak_tokens_ = std::max(peak_tokens_, cache_.tokens() + static_cast<std::uint64_t>(transient));
+    peak_tokens_ = std::max(peak_tokens_, backend_->tokens() + static_cast<std::uint64_t>(transient));
   }
   std::vector<std::uint8_t> shrunk(kv_heads);
   for (std::uint32_t h = 0; h < kv_heads; ++h) shrunk[h] = evict_before_[h] && !evict_[h].empty();
@@ -84,30 +78,31 @@ Status PolicyModel::decide(std::uint32_t layer, Rows queries, std::uint32_t firs
 }
 
 ResidentTokens PolicyModel::resident_tokens(std::uint32_t layer, std::uint32_t kv_head) const {
-  const KvView& view = keys_[layer].view(kv_head);
-  return {view.keys, view.values, cache_.positions(layer, kv_head), false};
+  const KvView& view = backend_->views()[kv_head];
+  return {view.keys, view.values, backend_->positions(layer, kv_head), false};
 }
 
 Status PolicyModel::evict(std::uint32_t layer, bool before_attention) {
+  std::vector<std::vector<std::uint32_t>> slots(model_.kv_heads);
   bool moved = false;
-  for (std::uint32_t h = 0; h < run_.plan.model.kv_heads; ++h) {
+  for (std::uint32_t h = 0; h < model_.kv_heads; ++h) {
     if ((evict_before_[h] != 0) != before_attention || evict_[h].empty()) continue;
-    ATTNSCOPE_TRY(cache_.evict(layer, h, evict_[h]));
-    evict_[h].clear();
+    slots[h].swap(evict_[h]);
     moved = true;
   }
-  if (moved && before_attention) keys_[layer].refresh(run_, layer, expansions_);
-  return success();
+  if (!moved) return success();
+  ATTNSCOPE_TRY(backend_->evict(layer, slots));
+  return before_attention ? backend_->refresh(layer) : success();
 }
 
 Status PolicyModel::select(std::uint32_t layer, Rows query, std::uint32_t position) {
   auto& units = policies_[layer].retrieval;
-  const std::size_t dim = run_.plan.model.head_dim;
-  PolicyInput input(run_.plan, layer, position + 1, context_);
-  input.set_rows(keys_[layer]);
+  const std::size_t dim = model_.head_dim;
+  PolicyInput input(plan_.base, layer, position + 1, context_);
+  input.set_rows(backend_->views());
   input.set_queries(query, position);
   for (auto& each : selected_) each.dense = true;
-  const bool complete = run_.pool.parallel_for(units.size(), [&](std::size_t i, unsigned) {
+  const bool complete = pool_.parallel_for(units.size(), [&](std::size_t i, unsigned) {
     auto& unit = units[i];
     const LayerInput seen = input.with(unit.memo);
     unit.policy->insert(seen, unit.kv_head, {position, position + 1});
@@ -120,13 +115,13 @@ Status PolicyModel::select(std::uint32_t layer, Rows query, std::uint32_t positi
   return complete ? success() : Status(cancelled());
 }
 
-void PolicyModel::trace_plans(std::uint32_t layer, const PolicyInput& input, const std::vector<PrefillPlan>& plans) {
+void PolicyModel::trace_plans(std::uint32_t layer, const PolicyInput& input) {
   for (Tracer& tracer : tracers_) {
-    if (tracer.layer != layer || plans[tracer.head].tokens == 0) continue;
-    std::vector<std::uint32_t> rows(plans[tracer.head].tokens);
+    if (tracer.layer != layer || plans_[tracer.head].tokens == 0) continue;
+    std::vector<std::uint32_t> rows(plans_[tracer.head].tokens);
     std::iota(rows.begin(), rows.end(), 0u);
     Memo memo;
-    tracer.plan = trace_plan(plans[tracer.head], input.with(memo), rows);
+    tracer.plan = trace_plan(plans_[tracer.head], input.with(memo), rows);
   }
 }
 
@@ -135,7 +130,7 @@ void PolicyModel::trace_rows(std::uint32_t layer, std::uint32_t first, std::uint
   SpanList kept, forced, slots;
   for (Tracer& tracer : tracers_) {
     if (tracer.layer != layer) continue;
-    const std::uint32_t kv_head = tracer.head / run_.plan.group();
+    const std::uint32_t kv_head = tracer.head / plan_.base.group();
     if (!again.empty() && !again[kv_head]) continue;
     if (!again.empty()) tracer.writer.rewind(tracer.writer.size() - (end - first));
     const auto rules = [&](const LayerPolicies::Retention& unit) { return unit.rules[kv_head] != 0; };
