@@ -1,13 +1,12 @@
 #include "host/timing/bundle.h"
 
 #include <bit>
-#include <cerrno>
-#include <cstring>
 #include <filesystem>
 #include <fstream>
 
 #include "core/policy/json_writer.h"
 #include "host/failure.h"
+#include "host/replace_file.h"
 
 namespace attnscope {
 namespace bundles {
@@ -15,8 +14,6 @@ namespace bundles {
 static_assert(std::endian::native == std::endian::little, "columns are written as they lie in memory");
 
 namespace fs = std::filesystem;
-
-Error cannot_write(const std::string& path) { return failure("E_WRITE_FAILED", path, " cannot be written (", std::strerror(errno), "); check permissions and free space."); }
 
 Status append_bytes(const std::string& path, const void* bytes, std::size_t count) {
   std::ofstream file(path, std::ios::binary | std::ios::app);
@@ -96,16 +93,7 @@ Status TimingBundle::try_write(bool complete) {
   for (std::size_t c = 0; c < timing_columns().size(); ++c) ATTNSCOPE_TRY(append(c));
   rows_ += pending_.size();
   pending_.clear();
-  const std::string path = folder_ + "/index.json", part = path + ".part";
-  {
-    std::ofstream file(part, std::ios::binary | std::ios::trunc);
-    file << index(complete);
-    file.flush();
-    if (!file) return bundles::cannot_write(part);
-  }
-  std::error_code error;
-  bundles::fs::rename(part, path, error);
-  return error ? Status(bundles::cannot_write(path)) : success();
+  return replace_file(folder_ + "/index.json", index(complete));
 }
 
 }  // namespace attnscope
