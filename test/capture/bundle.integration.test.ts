@@ -1,0 +1,209 @@
+import { cpSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { beforeAll, describe, expect, test } from "vitest";
+import type { Manifest } from "../../data/format/manifest.ts";
+import { openCapture } from "../../data/reader/capture.ts";
+import { validateCapture } from "../../data/reader/validate.ts";
+import { requireEngine } from "../../capture/engine.ts";
+import { prepareAgain, readRequest } from "../../capture/bundle/request.ts";
+import { NodeFolder } from "../../capture/store/node-folder.ts";
+import { BundleSink, editIndex } from "./bundle-files.ts";
+import { demoCopy, temporaryFolder } from "./checkpoint-files.ts";
+import { lastJson, runCli } from "./run-cli.ts";
+import type { CliResult } from "./run-cli.ts";
+
+const MODEL = "data/demo-model", PROMPT = "data/prompts/demo.json";
+const RUN = ["--model", MODEL, "--prompt", PROMPT, "--context", "300", "--level", "full", "--heads", "3.*", "--decode", "6", "--logits"];
+
+/** Files in the order of their names: which is listed first depends on when tables of the whole run come. */
+function manifestOf(folder: string): Manifest {
+  const manifest = JSON.parse(readFileSync(join(folder, "manifest.json"), "utf8")) as Manifest;
+  return { ...manifest, files: manifest.files.toSorted((a, b) => (a.path < b.path ? -1 : 1)) };
+}
+
+async function problemsOf(out: string): Promise<unknown[]> {
+  const folder = new NodeFolder(out);
+  try {
+    return (await validateCapture(folder, { full: true })).problems;
+  } finally {
+    await folder.close();
+  }
+}
+
+let exported = "", direct = "", bundle = "";
+
+/** A copy of the bundle to damage, and a place for its capture. */
+async function copy(): Promise<{ folder: string; out: string }> {
+  const root = await temporaryFolder(), folder = join(root, "bundle");
+  cpSync(bundle, folder, { recursive: true });
+  return { folder, out: join(root, "capture") };
+}
+
+const importBundle = (folder: string, out: string, ...more: string[]): Promise<CliResult> => runCli("import-bundle", folder, "--out", out, "--json", ...more);
+
+/** Error of an import that has to fail as the user's mistake. */
+async function refusal(folder: string, ...more: string[]): Promise<string> {
+  const { status, stderr } = await importBundle(folder, join(await temporaryFolder(), "capture"), ...more);
+  expect(status).toBe(1);
+  return stderr;
+}
+
+beforeAll(async () => {
+  const root = await temporaryFolder();
+  [exported, direct, bundle] = [join(root, "export"), join(root, "direct"), join(root, "bundle")];
+  const written = await runCli("capture", ...RUN, "--export", exported);
+  expect([written.status, written.stdout]).toEqual([0, expect.stringMatching(/plan\.txt: \d+ tokens, a capture of about .*attnscope-run --plan/)]);
+  expect((await runCli("capture", ...RUN, "--out", direct)).status).toBe(0);
+  const { plan } = await prepareAgain(readRequest(exported), {});
+  const sink = new BundleSink(bundle, exported);
+  sink.finish(await (await requireEngine()).capture(plan, sink).done);
+});
+
+describe("a bundle of a whole run", () => {
+  test("becomes the capture that the run itself writes, byte for byte", async () => {
+    const out = join(await temporaryFolder(), "capture");
+    const { status, stdout } = await importBundle(bundle, out);
+    expect(status).toBe(0);
+    expect(lastJson(stdout)).toMatchObject({ event: "result", status: "complete", tokens: { decode: 6 }, layersDone: { prefill: 4, decode: 4 }, lost: [], runError: null });
+    const { created: _, timings, device, ...imported } = manifestOf(out);
+    const { created: __, timings: ___, device: ____, ...written } = manifestOf(direct);
+    expect(imported).toEqual(written);
+    expect(imported.files.length).toBeGreaterThan(80);
+    expect(Object.keys(timings ?? {})).toEqual(expect.arrayContaining(["prefill", "decode"]));
+    expect(device).toEqual({
+      kind: "cuda", name: "NVIDIA H200", threads: 16, blas: "cuBLAS 13.1", driver: "CUDA driver 13.0, runtime 13.1", compute: "bf16", weights: "resident",
+      peakBytes: 5_000_000_000, bytesAtPeak: { weights: 4_000_000_000, kv: 1_000_000_000 },
+    });
+    expect(await problemsOf(out)).toEqual([]);
+    expect((await runCli("inspect", out)).stdout).toMatch(/device +NVIDIA H200, 16 threads, BLAS cuBLAS 13\.1, CUDA driver 13\.0, runtime 13\.1, weights bf16 resident, 5\.00 GB at its peak/);
+    const again = await importBundle(bundle, out);
+    expect([again.status, again.stderr]).toEqual([1, expect.stringContaining("E_CAPTURE_EXISTS")]);
+    expect((await importBundle(bundle, out, "--overwrite")).status).toBe(0);
+  });
+
+  test("is imported where model and prompt lie elsewhere", async () => {
+    const { folder, out } = await copy();
+    const path = join(folder, "request.json");
+    writeFileSync(path, readFileSync(path, "utf8").replace(/"model": "[^"]*demo-model"/, '"model": "/nowhere/demo-model"').replace(/"prompt": "[^"]*demo.json"/, '"prompt": "/nowhere/demo.json"'));
+    expect((await importBundle(folder, out)).stderr).toContain("E_MODEL_FILES");
+    expect((await importBundle(folder, out, "--model", MODEL, "--prompt", PROMPT)).status).toBe(0);
+    expect(manifestOf(out).files).toEqual(manifestOf(direct).files);
+  });
+});
+
+describe("a bundle of a run that did not end", () => {
+  test("killed in prefill: the layers that are there, as a partial capture", async () => {
+    const { folder, out } = await copy();
+    editIndex(folder, { status: "running", summary: null });
+    for (const name of ["prefill-0003.json", "whole.json", ...[0, 1, 2, 3].map((layer) => `decode-000${layer}.json`)]) rmSync(join(folder, name));
+    const { status, stdout } = await importBundle(folder, out);
+    expect([status, lastJson(stdout)]).toEqual([0, expect.objectContaining({ status: "partial", layersDone: { prefill: 3, decode: 0 }, lost: [] })]);
+    expect(stdout).toContain("did not end");
+    expect(await problemsOf(out)).toEqual([]);
+    const files = new NodeFolder(out), capture = await openCapture(files);
+    expect([capture.hasLayer(2), capture.hasLayer(3), (await capture.tokens()).count]).toEqual([true, false, capture.promptTokens]);
+    await files.close();
+  });
+
+  test("ended by an error: the error is told and what was done is there", async () => {
+    const { folder, out } = await copy();
+    editIndex(folder, { status: "partial", summary: null, error: { code: "E_DEVICE_MEMORY", message: "no room for the KV cache" } });
+    for (const layer of [2, 3]) rmSync(join(folder, `decode-000${layer}.json`));
+    const { status, stdout } = await importBundle(folder, out);
+    expect(status).toBe(0);
+    expect(stdout).toContain("E_DEVICE_MEMORY: no room for the KV cache");
+    expect(lastJson(stdout)).toMatchObject({ status: "partial", tokens: { decode: 6 }, layersDone: { prefill: 4, decode: 2 }, lost: [] });
+    expect(await problemsOf(out)).toEqual([]);
+  });
+
+  test("decoded rows whose tokens are not known are left out", async () => {
+    const { folder, out } = await copy();
+    rmSync(join(folder, "whole.json"));
+    const { stdout } = await importBundle(folder, out);
+    expect(lastJson(stdout)).toMatchObject({ status: "partial", tokens: { decode: 0 }, layersDone: { prefill: 4, decode: 0 }, lost: [expect.stringContaining("decoded tokens are not known")] });
+    expect(await problemsOf(out)).toEqual([]);
+  });
+});
+
+describe("a damaged bundle", () => {
+  test("cut short or with a layer missing: the rest is imported, and what is lost is named", async () => {
+    const { folder, out } = await copy();
+    truncateSync(join(folder, "prefill-0001-rows.bin"), 1000);
+    rmSync(join(folder, "decode-0002.json"));
+    const { status, stdout } = await importBundle(folder, out);
+    expect([status, lastJson(stdout)]).toEqual([0, expect.objectContaining({
+      status: "partial", layersDone: { prefill: 3, decode: 3 },
+      lost: [expect.stringMatching(/prefill-0001-rows\.bin is missing or cut short, so prefill of layer 1/), expect.stringContaining("decode of layer 2 is not there")],
+    })]);
+    expect(await problemsOf(out)).toEqual([]);
+  });
+
+  test("bytes past the last batch do not count", async () => {
+    const { folder, out } = await copy();
+    writeFileSync(join(folder, "prefill-0000-rows.bin"), "tail", { flag: "a" });
+    expect((await importBundle(folder, out)).status).toBe(0);
+    expect(manifestOf(out).files).toEqual(manifestOf(direct).files);
+  });
+
+  test("columns that the format does not know are the bundle's fault, not ours", async () => {
+    const { folder } = await copy();
+    const path = join(folder, "prefill-0000.json");
+    writeFileSync(path, readFileSync(path, "utf8").replace('"entropy"', '"enthalpy"'));
+    expect(await refusal(folder)).toMatch(/E_BUNDLE_BROKEN: .*entropy/);
+  });
+
+  test("indexes that are none, name files elsewhere, or layers that the model has not", async () => {
+    const { folder } = await copy();
+    const path = join(folder, "prefill-0000.json"), text = readFileSync(path, "utf8");
+    writeFileSync(path, text.replace("prefill-0000-rows.bin", "../rows.bin"));
+    expect(await refusal(folder)).toContain("E_BUNDLE_BROKEN");
+    writeFileSync(path, "{");
+    expect(await refusal(folder)).toContain("E_BUNDLE_BROKEN");
+    writeFileSync(path, text);
+    writeFileSync(join(folder, "prefill-0009.json"), text.replace('"layer":0', '"layer":9'));
+    expect(await refusal(folder)).toMatch(/E_BUNDLE_BROKEN: .*layer 9/);
+  });
+});
+
+describe("a bundle of something else", () => {
+  test("of another plan, without its request, of a newer version", async () => {
+    const { folder } = await copy();
+    editIndex(folder, { plan: "0".repeat(64) });
+    expect(await refusal(folder)).toContain("E_BUNDLE_PLAN");
+    editIndex(folder, { plan: undefined, version: 2 });
+    expect(await refusal(folder)).toMatch(/E_BUNDLE_FORMAT: .*version 2/);
+    editIndex(folder, { version: 1 });
+    rmSync(join(folder, "request.json"));
+    expect(await refusal(folder)).toContain("E_BUNDLE_REQUEST");
+  });
+
+  test("with another model, prompt or option than it was run with", async () => {
+    const other = await demoCopy();
+    const config = JSON.parse(readFileSync(join(other, "config.json"), "utf8")) as object;
+    writeFileSync(join(other, "config.json"), JSON.stringify({ ...config, rms_norm_eps: 1e-4 }));
+    expect(await refusal(bundle, "--model", other)).toMatch(/E_BUNDLE_PLAN: .*another model/);
+    const text = join(await temporaryFolder(), "other.txt");
+    writeFileSync(text, "Something else altogether, and long enough to be cut. ".repeat(60));
+    expect(await refusal(bundle, "--prompt", text)).toMatch(/E_BUNDLE_PLAN: .*another prompt/);
+    const { folder } = await copy();
+    const path = join(folder, "request.json");
+    writeFileSync(path, readFileSync(path, "utf8").replace('"tileEdge": 256', '"tileEdge": 128'));
+    expect(await refusal(folder)).toMatch(/E_BUNDLE_PLAN: .*plans another one/);
+  });
+
+  test("options that belong to bundles of timings", async () => {
+    expect(await refusal(bundle, "--append")).toContain("E_OPTION");
+  });
+});
+
+describe("capture --export", () => {
+  test("needs an empty folder, writes no capture, and lets the weights lie elsewhere", async () => {
+    expect((await runCli("capture", ...RUN, "--export", exported)).stderr).toContain("E_RESULTS_OUTPUT");
+    expect((await runCli("capture", ...RUN, "--export", "x", "--out", "y")).stderr).toContain("E_OPTION");
+    expect((await runCli("capture", ...RUN)).stderr).toMatch(/E_OPTION: .*--out, or --export/);
+    const folder = join(await temporaryFolder(), "export");
+    expect((await runCli("capture", ...RUN, "--export", folder, "--weights-at", "/models/demo/", "--device", "cuda:1", "--weights", "streamed", "--device-memory", "40G", "--threads", "3")).status).toBe(0);
+    const lines = readFileSync(join(folder, "plan.txt"), "utf8").split("\n");
+    expect(lines.filter((line) => /^(file|device|threads) /.test(line))).toEqual(["file /models/demo/model.safetensors", "threads 3", `device cuda:1 streamed ${40 * 2 ** 30}`]);
+  });
+});
