@@ -1,4 +1,5 @@
-// The CUDA device behind KernelDevice: memory, copies and time by the CUDA runtime, operations by ops.h, one stream.
+// The CUDA device behind KernelDevice: memory, copies and time by the CUDA runtime, operations by ops.h, matrix products by cuBLAS where
+// it is installed, a stream a queue.
 #include <dlfcn.h>
 
 #include <cstdio>
@@ -6,6 +7,7 @@
 #include <memory>
 #include <string>
 
+#include "cublas.h"
 #include "ops.h"
 
 namespace attnscope::gpu {
@@ -64,6 +66,10 @@ class CudaDevice : public KernelDevice {
     if (properties.major < 8) return refuse(why, std::string(properties.name) + " has compute capability " + std::to_string(properties.major) + "." + std::to_string(properties.minor) + "; the kernels need 8.0");
     auto device = std::unique_ptr<CudaDevice>(new CudaDevice);
     if (const cudaError_t error = device->start(index, properties); error != cudaSuccess) return refuse(why, cudaGetErrorString(error));
+    std::string wrong;
+    device->cublas_ = Cublas::load(wrong);
+    if (!wrong.empty()) return refuse(why, wrong);
+    device->facts_.products = device->cublas_ != nullptr ? device->cublas_->name().c_str() : "own kernel";
     cudaFuncAttributes attributes;
     if (cudaFuncGetAttributes(&attributes, machine_code_probe) != cudaSuccess) {
       cudaGetLastError();
@@ -77,7 +83,9 @@ class CudaDevice : public KernelDevice {
     if (flush_ != nullptr) cudaFree(flush_);
     if (start_ != nullptr) cudaEventDestroy(start_);
     if (stop_ != nullptr) cudaEventDestroy(stop_);
-    if (stream_ != nullptr) cudaStreamDestroy(stream_);
+    cublas_.reset();
+    for (const cudaStream_t stream : {stream_, upload_, download_})
+      if (stream != nullptr) cudaStreamDestroy(stream);
   }
 
   const DeviceFacts& facts() override {
@@ -104,7 +112,31 @@ class CudaDevice : public KernelDevice {
   Outcome copy(void* to, const void* from, std::size_t bytes) override { return said(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToDevice, stream_)); }
   Outcome fill(void* to, std::uint8_t byte, std::size_t bytes) override { return said(cudaMemsetAsync(to, byte, bytes, stream_)); }
 
-  Outcome synchronize() override { return said(cudaStreamSynchronize(stream_)); }
+  std::uint64_t free_bytes() override {
+    std::size_t free = 0, all = 0;
+    return cudaMemGetInfo(&free, &all) == cudaSuccess ? free : (cudaGetLastError(), 0);
+  }
+
+  Outcome upload_in(Queue queue, void* to, const void* from, std::size_t bytes) override { return said(cudaMemcpyAsync(to, from, bytes, cudaMemcpyHostToDevice, stream_of(queue))); }
+  Outcome download_in(Queue queue, void* to, const void* from, std::size_t bytes) override { return said(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToHost, stream_of(queue))); }
+  Event create_event() override {
+    cudaEvent_t event = nullptr;
+    if (cudaEventCreateWithFlags(&event, cudaEventDisableTiming) == cudaSuccess) return event;
+    cudaGetLastError();
+    return nullptr;
+  }
+  void release_event(Event event) override {
+    if (event != nullptr) cudaEventDestroy(static_cast<cudaEvent_t>(event));
+  }
+  Outcome record(Event event, Queue queue) override { return said(cudaEventRecord(static_cast<cudaEvent_t>(event), stream_of(queue))); }
+  Outcome wait(Queue queue, Event event) override { return said(cudaStreamWaitEvent(stream_of(queue), static_cast<cudaEvent_t>(event), 0)); }
+  Outcome await(Event event) override { return said(cudaEventSynchronize(static_cast<cudaEvent_t>(event))); }
+
+  Outcome synchronize() override {
+    for (const cudaStream_t stream : {upload_, stream_, download_})
+      if (const Outcome failed = said(cudaStreamSynchronize(stream))) return failed;
+    return nullptr;
+  }
   Outcome start_timer() override { return said(cudaEventRecord(start_, stream_)); }
   Outcome stop_timer(double* us) override {
     if (const Outcome failed = said(cudaEventRecord(stop_, stream_))) return failed;
@@ -134,12 +166,24 @@ class CudaDevice : public KernelDevice {
   Outcome hash(const HashArgs& args) override { return said(run_hash(args, stream_)); }
   Outcome sort_buckets(const BucketArgs& args) override { return said(run_sort_buckets(args, stream_)); }
   Outcome reduce(const ReduceArgs& args) override { return said(run_reduce(args, stream_)); }
+  Outcome embed(const EmbedArgs& args) override { return said(run_embed(args, stream_)); }
+  Outcome norm(const NormArgs& args) override { return said(run_norm(args, stream_)); }
+  Outcome multiply(const MultiplyArgs& args) override {
+    return said(cublas_ != nullptr ? cublas_->multiply(args, workspace_bytes(args), stream_) : run_multiply(args, stream_));
+  }
+  Outcome rotate(const RotateArgs& args) override { return said(run_rotate(args, stream_)); }
+  Outcome activate(const ActivateArgs& args) override { return said(run_activate(args, stream_)); }
+  Outcome cast(const CastArgs& args) override { return said(run_cast(args, stream_)); }
+  Outcome gather(const GatherArgs& args) override { return said(run_gather(args, stream_)); }
+  Outcome count_non_finite(const NonFiniteArgs& args) override { return said(run_count_non_finite(args, stream_)); }
+  Outcome moments(const MomentsArgs& args) override { return said(run_moments(args, stream_)); }
 
   std::size_t workspace_bytes(const DecodeArgs& args) override { return workspace_of(args); }
   std::size_t workspace_bytes(const StripArgs& args) override { return workspace_of(args); }
   std::size_t workspace_bytes(const SelectArgs& args) override { return workspace_of(args); }
   std::size_t workspace_bytes(const ConvertArgs& args) override { return workspace_of(args); }
   std::size_t workspace_bytes(const BlockSelectArgs& args) override { return workspace_of(args); }
+  std::size_t workspace_bytes(const MultiplyArgs& args) override { return cublas_ != nullptr ? Cublas::workspace_bytes(facts_.compute_capability) : workspace_of(args); }
 
  private:
   CudaDevice() = default;
@@ -152,7 +196,8 @@ class CudaDevice : public KernelDevice {
   cudaError_t start(int index, const cudaDeviceProp& properties) {
     char bus[32] = {};
     cudaError_t error = cudaSetDevice(index);
-    if (error == cudaSuccess) error = cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking);
+    for (cudaStream_t* stream : {&stream_, &upload_, &download_})
+      if (error == cudaSuccess) error = cudaStreamCreateWithFlags(stream, cudaStreamNonBlocking);
     if (error == cudaSuccess) error = cudaEventCreate(&start_);
     if (error == cudaSuccess) error = cudaEventCreate(&stop_);
     if (error == cudaSuccess) error = cudaDeviceGetPCIBusId(bus, sizeof bus, index);
@@ -173,6 +218,8 @@ class CudaDevice : public KernelDevice {
     return cudaSuccess;
   }
 
+  cudaStream_t stream_of(Queue queue) const { return queue == Queue::compute ? stream_ : queue == Queue::upload ? upload_ : download_; }
+
   Outcome said(cudaError_t error) { return error == cudaSuccess ? nullptr : said(cudaGetErrorString(error)); }
   /// The driver's words get a code; our own have one.
   Outcome said(Outcome outcome) {
@@ -181,12 +228,13 @@ class CudaDevice : public KernelDevice {
     return last_.c_str();
   }
 
-  cudaStream_t stream_ = nullptr;
+  cudaStream_t stream_ = nullptr, upload_ = nullptr, download_ = nullptr;  // Queue::compute and the others
   cudaEvent_t start_ = nullptr, stop_ = nullptr;
   void* flush_ = nullptr;
   DeviceFacts facts_;
   std::string name_, driver_, last_;
   std::unique_ptr<Management> management_;
+  std::unique_ptr<Cublas> cublas_;
 };
 
 }  // namespace

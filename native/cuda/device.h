@@ -161,6 +161,10 @@ inline const char* fill_bytes(void* to, std::uint8_t byte, std::size_t bytes, St
 
 namespace attnscope::gpu {
 
+// fp32 as an element like the others.
+ATTNSCOPE_DEVICE float to_float(float x) { return x; }
+template <> ATTNSCOPE_DEVICE float from_float<float>(float x) { return x; }
+
 ATTNSCOPE_DEVICE unsigned lane_index() { return thread_index() % warp_size; }
 ATTNSCOPE_DEVICE unsigned warp_index() { return thread_index() / warp_size; }
 

@@ -20,11 +20,23 @@ Outcome run_lag_score(const LagArgs& args, Stream stream);
 Outcome run_hash(const HashArgs& args, Stream stream);
 Outcome run_sort_buckets(const BucketArgs& args, Stream stream);
 Outcome run_reduce(const ReduceArgs& args, Stream stream);
+Outcome run_embed(const EmbedArgs& args, Stream stream);
+Outcome run_norm(const NormArgs& args, Stream stream);
+/// By our own kernels; the CUDA device has cuBLAS where it is installed (cublas.h).
+Outcome run_multiply(const MultiplyArgs& args, Stream stream);
+Outcome run_rotate(const RotateArgs& args, Stream stream);
+Outcome run_activate(const ActivateArgs& args, Stream stream);
+Outcome run_cast(const CastArgs& args, Stream stream);
+Outcome run_gather(const GatherArgs& args, Stream stream);
+Outcome run_count_non_finite(const NonFiniteArgs& args, Stream stream);
+Outcome run_moments(const MomentsArgs& args, Stream stream);
+Outcome run_coverage(const CoverageArgs& args, Stream stream);
 
 std::size_t workspace_of(const DecodeArgs& args);
 std::size_t workspace_of(const StripArgs& args);
 std::size_t workspace_of(const SelectArgs& args);
 std::size_t workspace_of(const ConvertArgs& args);
 std::size_t workspace_of(const BlockSelectArgs& args);
+std::size_t workspace_of(const MultiplyArgs& args);
 
 }  // namespace attnscope::gpu

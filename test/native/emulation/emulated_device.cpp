@@ -19,6 +19,7 @@ class EmulatedDevice : public KernelDevice {
     facts_.memory_bytes = std::uint64_t{1} << 32;
     facts_.units = 1;
     facts_.compute_capability = 80;
+    facts_.products = "own kernel";
   }
   const DeviceFacts& facts() override { return facts_; }
 
@@ -60,12 +61,22 @@ class EmulatedDevice : public KernelDevice {
   Outcome hash(const HashArgs& args) override { return gpu::run_hash(args, {}); }
   Outcome sort_buckets(const BucketArgs& args) override { return gpu::run_sort_buckets(args, {}); }
   Outcome reduce(const ReduceArgs& args) override { return gpu::run_reduce(args, {}); }
+  Outcome embed(const EmbedArgs& args) override { return gpu::run_embed(args, {}); }
+  Outcome norm(const NormArgs& args) override { return gpu::run_norm(args, {}); }
+  Outcome multiply(const MultiplyArgs& args) override { return gpu::run_multiply(args, {}); }
+  Outcome rotate(const RotateArgs& args) override { return gpu::run_rotate(args, {}); }
+  Outcome activate(const ActivateArgs& args) override { return gpu::run_activate(args, {}); }
+  Outcome cast(const CastArgs& args) override { return gpu::run_cast(args, {}); }
+  Outcome gather(const GatherArgs& args) override { return gpu::run_gather(args, {}); }
+  Outcome count_non_finite(const NonFiniteArgs& args) override { return gpu::run_count_non_finite(args, {}); }
+  Outcome moments(const MomentsArgs& args) override { return gpu::run_moments(args, {}); }
 
   std::size_t workspace_bytes(const DecodeArgs& args) override { return gpu::workspace_of(args); }
   std::size_t workspace_bytes(const StripArgs& args) override { return gpu::workspace_of(args); }
   std::size_t workspace_bytes(const SelectArgs& args) override { return gpu::workspace_of(args); }
   std::size_t workspace_bytes(const ConvertArgs& args) override { return gpu::workspace_of(args); }
   std::size_t workspace_bytes(const BlockSelectArgs& args) override { return gpu::workspace_of(args); }
+  std::size_t workspace_bytes(const MultiplyArgs& args) override { return gpu::workspace_of(args); }
 
  private:
   static constexpr std::align_val_t kAlignment{256};
