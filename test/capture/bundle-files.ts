@@ -32,7 +32,7 @@ export class BundleSink implements CaptureSink {
 
   layerDone(segment: "prefill" | "decode", layer: number): void {
     const part = `${segment}-${String(layer).padStart(4, "0")}`;
-    const tables = [...this.tables.values()].filter(({ file }) => file.startsWith(`${part}-`)).map(({ segment: _, ...table }) => table);
+    const tables = [...this.tables.values()].filter(({ file }) => file.startsWith(`${part}-`)).map(({ table, file, columns, batches }) => ({ table, file, columns, batches }));
     writeFileSync(join(this.folder, `${part}.json`), JSON.stringify({ segment, layer, tables }));
   }
 

@@ -31,6 +31,7 @@ async function problemsOf(out: string): Promise<unknown[]> {
 }
 
 let exported = "", direct = "", bundle = "";
+let runs: CliResult[] = [];
 
 /** A copy of the bundle to damage, and a place for its capture. */
 async function copy(): Promise<{ folder: string; out: string }> {
@@ -51,9 +52,7 @@ async function refusal(folder: string, ...more: string[]): Promise<string> {
 beforeAll(async () => {
   const root = await temporaryFolder();
   [exported, direct, bundle] = [join(root, "export"), join(root, "direct"), join(root, "bundle")];
-  const written = await runCli("capture", ...RUN, "--export", exported);
-  expect([written.status, written.stdout]).toEqual([0, expect.stringMatching(/plan\.txt: \d+ tokens, a capture of about .*attnscope-run --plan/)]);
-  expect((await runCli("capture", ...RUN, "--out", direct)).status).toBe(0);
+  runs = [await runCli("capture", ...RUN, "--export", exported), await runCli("capture", ...RUN, "--out", direct)];
   const { plan } = await prepareAgain(readRequest(exported), {});
   const sink = new BundleSink(bundle, exported);
   sink.finish(await (await requireEngine()).capture(plan, sink).done);
@@ -197,6 +196,11 @@ describe("a bundle of something else", () => {
 });
 
 describe("capture --export", () => {
+  test("says what it wrote and how it is run", () => {
+    expect(runs.map(({ status }) => status)).toEqual([0, 0]);
+    expect(runs[0]!.stdout).toMatch(/plan\.txt: \d+ tokens, a capture of about .*attnscope-run --plan/);
+  });
+
   test("needs an empty folder, writes no capture, and lets the weights lie elsewhere", async () => {
     expect((await runCli("capture", ...RUN, "--export", exported)).stderr).toContain("E_RESULTS_OUTPUT");
     expect((await runCli("capture", ...RUN, "--export", "x", "--out", "y")).stderr).toContain("E_OPTION");
