@@ -116,21 +116,17 @@ class Form {
     if (offloaded_) kv_ = offloaded_before(l, part);
     Held now = around;
     now.kv = kv_, now.attention += 4 * q + k, (stays ? now.kv : now.attention) += k;
-    if (!around.index) look(Stage::rope, l, now);
-    else look(Stage::rope, l, now);
+    look(Stage::rope, l, now);
     now = around;
     now.kv = kv_ + (stays ? 2 * k : 0), now.attention += 2 * q + (stays ? 3 * k : 5 * k);
     look(Stage::rope, l, now);
 
     now = around;
     now.attention += q + (stays ? 0 : 2 * k);
-    std::uint64_t plain = 0;
-    if (!in_place_ && !stays) {
-      const std::uint64_t new_k = keys(tokens), new_v = values(tokens), old_k = had > 0 ? keys(had) : 0;
-      plain = quantized ? 2 * (had > 0 ? w_.part_kv * tokens : k) : 0;
-      if (had > 0) now.attention += plain;
-      now.kv = offloaded_ && had > 0 ? offloaded_after(l, part) - entry(tokens) + entry(had) + new_k + new_v : kv_ + std::max(new_k, new_k - std::min(new_k, old_k) + new_v);
-      if (had == 0) now.kv = kv_ + new_k + new_v;
+    const std::uint64_t plain = quantized ? 2 * (had > 0 ? w_.part_kv * tokens : k) : 0;
+    if (had > 0) now.attention += plain;
+    if (!stays) {
+      now.kv = kv_ + (in_place_ ? 0 : appending(l, part, tokens));
       look(Stage::append, l, now);
     }
     if (offloaded_) kv_ = offloaded_after(l, part);
@@ -150,6 +146,14 @@ class Form {
     if (keys(tokens) > keys(kept) + values(kept)) now.kv = kv_ + keys(kept);
     look(Stage::retain, l, now);
     kv_ += entry(kept) - entry(tokens);
+  }
+
+  /// The most that appending adds: new keys, then new values without the old keys, unless a host copy of both was just brought.
+  std::uint64_t appending(std::uint32_t l, std::uint32_t part, std::uint64_t tokens) const {
+    const std::uint64_t had = held(l), new_k = keys(tokens), new_v = values(tokens);
+    if (had == 0) return new_k + new_v;
+    if (offloaded_) return offloaded_after(l, part) + entry(had) - kv_;
+    return std::max(new_k, new_k - keys(had) + new_v);
   }
 
   void mlp_in_pieces(std::uint32_t l, const Held& around) {
