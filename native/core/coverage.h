@@ -2,9 +2,10 @@
 #pragma once
 #include <algorithm>
 #include <bit>
-#include <cmath>
 #include <cstdint>
+#include <iterator>
 
+#include "coverage_bins.h"
 #include "simd.h"
 
 namespace attnscope {
@@ -19,7 +20,7 @@ class CoverageHistogram {
   void clear(std::uint32_t visible_keys) {
     std::fill(std::begin(words_), std::end(words_), 0);
     visible_ = visible_keys;
-    threshold_ = 0.008f / static_cast<float>(visible_keys);
+    threshold_ = coverage::threshold(visible_keys);
   }
 
   /// Adds 8 values of at least 0. All of them are skipped where none reaches 0.008 / visible keys: such values hold less than
@@ -35,49 +36,22 @@ class CoverageHistogram {
   /// What the largest of 8 values must reach for them to be added.
   float threshold() const { return threshold_; }
 
-  /// An upper bound of the smallest number of keys whose p sum to `share`.
-  ///
-  /// Going down from the largest p, whole bins are taken while they do not reach the target. In the bin that does, with c keys of
-  /// mass m, the k largest have a mean of at least m / c, so k = ceil(missing * c / m) of them hold what is missing. The set
-  /// so described reaches the target, hence the smallest set is no larger. Where the histogram does not reach it (values below
-  /// the threshold were left out), all visible keys are a bound.
-  /// The target is raised by 2e-5 of itself, the largest relative error of an fp32 p (scores of 50 nats, 1 unit in the
-  /// last place per product), so that the bound holds for the exact p as well.
+  /// An upper bound of the smallest number of keys whose p sum to `share` (coverage_bins.h).
   std::uint32_t bound(double share) const {
-    const double target = share * (1 + 2e-5);
-    double mass = 0;
-    std::uint64_t keys = 0;
-    for (std::uint32_t bin = highest_bin; bin >= lowest_bin; --bin) {
-      if (words_[bin] == 0) continue;
-      const std::uint64_t count = words_[bin] / key_of(bin);
-      const double bin_mass = mass_of(bin, count);
-      if (mass + bin_mass >= target) {
-        const double needed = std::ceil((target - mass) * static_cast<double>(count) / bin_mass);
-        return static_cast<std::uint32_t>(keys + std::min(count, static_cast<std::uint64_t>(std::max(needed, 1.0))));
-      }
-      mass += bin_mass;
-      keys += count;
-    }
-    return visible_;
+    return coverage::bound(
+        share, visible_, coverage::lowest_bin, [this](std::uint32_t bin) { return words_[bin] == 0 ? 0 : words_[bin] / key_of(bin); },
+        [this](std::uint32_t bin, std::uint64_t count) { return coverage::mass_of(bin, count, words_[bin] - count * key_of(bin)); });
   }
 
  private:
-  static constexpr int low_bits = 22;
+  static constexpr int low_bits = coverage::low_bits;
   static constexpr std::uint64_t one_key = std::uint64_t{1} << 43;
-  static constexpr std::uint32_t bins = 256;          // p has no sign and is below 1.5; the bits of NaN are cut to bin 255
-  static constexpr std::uint32_t highest_bin = 254;   // [1, 1.5)
-  static constexpr std::uint32_t lowest_bin = 191;    // [1.5, 2) * 2^-32
+  static constexpr std::uint32_t bins = 256;  // p has no sign and is below 1.5; the bits of NaN are cut to bin 255
   std::uint64_t words_[bins];
   std::uint32_t visible_ = 0;
   float threshold_ = 0;
 
   static std::uint64_t key_of(std::uint32_t bin) { return one_key + (std::uint64_t{bin} << low_bits); }
-
-  double mass_of(std::uint32_t bin, std::uint64_t count) const {
-    const std::uint64_t lower_edge = (std::uint64_t{2} + (bin & 1)) << low_bits;  // mantissa with its leading 1
-    const std::uint64_t mantissas = count * lower_edge + (words_[bin] - count * key_of(bin));
-    return std::ldexp(static_cast<double>(mantissas), static_cast<int>(bin >> 1) - 127 - 23);
-  }
 };
 
 }  // namespace attnscope
