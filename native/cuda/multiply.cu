@@ -140,9 +140,10 @@ ATTNSCOPE_KERNEL(threads) multiply_tiles(MultiplyArgs args, bool pairs) {
       if (last) {
         wait_copies<fewest_copies>();  // the next panel
         sync_block();                  // and every warp has this one in its registers
-        copy_panel(panel + stages);
       }
-      if (!last || panel + 1 < panels) load_fragments(fragments[(step + 1) % 2], stage(panel + last), warp_row, warp_column, last ? 0 : step + 1);
+      // Past the last panel whatever lies there, which nothing is multiplied with.
+      load_fragments(fragments[(step + 1) % 2], stage(panel + last), warp_row, warp_column, last ? 0 : step + 1);
+      if (last) copy_panel(panel + stages);
       const Fragments& f = fragments[step % 2];
 #pragma unroll
       for (unsigned t = 0; t < row_tiles; ++t)
