@@ -6,6 +6,7 @@ import { printJson, printLine, printRemarks } from "../lib/output.ts";
 import { formatBytes, formatCount, formatSeconds, formatTable } from "../lib/text-format.ts";
 import { estimateTime } from "../run/calibrate.ts";
 import type { TimeEstimate } from "../run/calibrate.ts";
+import { tryDevice } from "../run/device.ts";
 import { estimateMemory } from "../run/memory.ts";
 import { prepareRun, sizesByLevel } from "../run/prepare.ts";
 import type { PreparedRun } from "../run/prepare.ts";
@@ -47,13 +48,14 @@ export function addPlan(program: Command): void {
     });
 }
 
-/** Without the add-on there is nothing to measure with, and sizes are worth printing all the same. */
+/** Without the add-on or the GPU there is nothing to measure with, and sizes are worth printing all the same. */
 async function tryEstimate(prepared: PreparedRun): Promise<TimeEstimate | { unknown: string }> {
   try {
-    return await estimateTime(await requireEngine(), prepared);
+    const engine = await requireEngine();
+    return await estimateTime(engine, prepared, await tryDevice(engine, prepared.plan.device));
   } catch (error) {
     const failure = describeFailure(error);
-    if (!failure.code.startsWith("E_ENGINE_")) throw error;
-    return { unknown: `unknown, because the engine is not there (${failure.code}: ${failure.message})` };
+    if (!/^E_(ENGINE|CUDA)_/.test(failure.code)) throw error;
+    return { unknown: `unknown, because the ${failure.code.startsWith("E_CUDA_") ? "GPU cannot be used" : "engine is not there"} (${failure.code}: ${failure.message})` };
   }
 }

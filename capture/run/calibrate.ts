@@ -1,4 +1,4 @@
-import type { CapturePlan, CaptureSink, NodeEngine } from "../../native/engine.ts";
+import type { CapturePlan, CaptureSink, DeviceInfo, NodeEngine } from "../../native/engine.ts";
 import { baseCells } from "./heads.ts";
 import type { PreparedRun } from "./prepare.ts";
 
@@ -83,7 +83,7 @@ async function secondsOf(engine: NodeEngine, plan: CapturePlan): Promise<{ prefi
  * Time of a layer is a n + b n^2 (projections, attention), each measured where it weighs. A decode step reads every weight
  * once, so it is scaled by bytes.
  */
-export async function estimateTime(engine: NodeEngine, prepared: PreparedRun): Promise<TimeEstimate> {
+export async function estimateTime(engine: NodeEngine, prepared: PreparedRun, gpu?: DeviceInfo): Promise<TimeEstimate> {
   const { plan, decodeSteps, checkpoint } = prepared;
   const tokens = plan.tokens.length;
   const length = Math.min(LINEAR_TOKENS, tokens);
@@ -101,6 +101,6 @@ export async function estimateTime(engine: NodeEngine, prepared: PreparedRun): P
   }
   return {
     prefill, decode, total: prefill + decode,
-    how: `extrapolated from the first layer at ${length} tokens and its attention at ${longest}, measured now with ${plan.threads} thread${plan.threads === 1 ? "" : "s"}; ${tokens > FAR * longest ? `${Math.round(tokens / longest)} times that length, so expect a factor of 2 either way; ` : ""}writing to the disk not included`,
+    how: `extrapolated from the first layer at ${length} tokens and its attention at ${longest}, measured now ${gpu === undefined ? "" : `on ${gpu.name} `}with ${plan.threads} thread${plan.threads === 1 ? "" : "s"}; ${tokens > FAR * longest ? `${Math.round(tokens / longest)} times that length, so expect a factor of 2 either way; ` : ""}writing to the disk not included`,
   };
 }

@@ -7,11 +7,11 @@ const CLI = "dist/cli/attnscope.js";
 
 export interface CliResult { status: number | null; signal: string | null; stdout: string; stderr: string }
 
-/** Starts the built command line; `npm run build` makes it. */
-export function startCli(args: readonly string[]): { child: ChildProcess; done: Promise<CliResult> } {
+/** Starts the built command line; `npm run build` makes it. `more` are variables of its environment beside ours. */
+export function startCli(args: readonly string[], more: Readonly<Record<string, string>> = {}): { child: ChildProcess; done: Promise<CliResult> } {
   if (!existsSync(CLI)) throw new Error(`${CLI} is not built: npm run build`);
   const { NODE_OPTIONS: _, ...env } = process.env;
-  const child = spawn(process.execPath, [CLI, ...args], { stdio: ["ignore", "pipe", "pipe"], env });
+  const child = spawn(process.execPath, [CLI, ...args], { stdio: ["ignore", "pipe", "pipe"], env: { ...env, ...more } });
   let stdout = "";
   let stderr = "";
   child.stdout.on("data", (chunk: Buffer) => (stdout += chunk.toString()));
