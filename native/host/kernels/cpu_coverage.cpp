@@ -8,7 +8,7 @@
 namespace attnscope::cpu {
 namespace {
 
-constexpr std::uint32_t strip_rows = 256;
+constexpr std::uint32_t coverage_strip = 256;
 
 /// Whether the maxima of cells that [queries) x [keys) meets reach the threshold.
 bool reaches(const CoverageArgs& args, std::size_t head, TokenRange queries, TokenRange keys, float threshold) {
@@ -24,7 +24,7 @@ void cover_strip(const CoverageArgs& args, const KeyPanels& keys, std::size_t he
   const SourceRows source = source_rows(of.q, of.dtype, head, of.head_dim);
   Rows queries = source.rows(of.queries).slice(begin, rows);
   if (!source.in_place(1)) {
-    float* copy = scratch.floats(slot_rows, std::size_t{strip_rows} * of.head_dim);
+    float* copy = scratch.floats(slot_rows, std::size_t{coverage_strip} * of.head_dim);
     for (std::uint32_t i = 0; i < rows; ++i) source.read(begin + i, copy + std::size_t{i} * of.head_dim, of.head_dim);
     queries = {copy, rows, of.head_dim, of.head_dim};
   }
@@ -41,15 +41,15 @@ void cover_strip(const CoverageArgs& args, const KeyPanels& keys, std::size_t he
 Outcome coverage(Context& context, const CoverageArgs& args) {
   const AttentionArgs& of = args.attention;
   const std::uint32_t group = of.heads / of.kv_heads;
-  const std::size_t strips = (of.queries + strip_rows - 1) / strip_rows;
+  const std::size_t strips = (of.queries + coverage_strip - 1) / coverage_strip;
   for (std::uint32_t kv = 0; kv < of.kv_heads; ++kv) {  // one kv head's panels at a time
     FloatHeads copy;
     const HeadTensor source{static_cast<std::byte*>(of.k.data) + kv * of.k.head_stride * size_of(of.dtype), 0, of.k.row_stride};
     if (!as_floats(context, shared_keys, source, of.dtype, 1, of.keys, of.head_dim, 1, copy)) return out_of_memory;
     const KeyPanels keys(Rows{copy.data, of.keys, of.head_dim, copy.stride});
     context.pool.parallel_for(group * strips, [&](std::size_t task, unsigned worker) {
-      const auto begin = static_cast<std::uint32_t>((strips - 1 - task / group) * strip_rows);  // last strips first: they see the most keys
-      cover_strip(args, keys, kv * group + task % group, begin, std::min(strip_rows, of.queries - begin), context.scratch[worker]);
+      const auto begin = static_cast<std::uint32_t>((strips - 1 - task / group) * coverage_strip);  // last strips first: they see the most keys
+      cover_strip(args, keys, kv * group + task % group, begin, std::min(coverage_strip, of.queries - begin), context.scratch[worker]);
     });
   }
   return nullptr;

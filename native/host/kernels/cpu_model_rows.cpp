@@ -12,22 +12,22 @@ namespace attnscope::cpu {
 namespace {
 
 /// Rows, and single values, that a task handles: enough to be worth waking a thread for, few enough for a cache.
-constexpr std::size_t task_rows = 32;
-constexpr std::size_t task_values = 4096;
+constexpr std::size_t rows_a_task = 32;
+constexpr std::size_t values_a_task = 4096;
 
 /// work(index, worker) for every row.
 template <class Work>
 void for_rows(Context& context, std::size_t rows, Work work) {
-  context.pool.parallel_for((rows + task_rows - 1) / task_rows, [&](std::size_t task, unsigned worker) {
-    for (std::size_t i = task * task_rows; i < std::min(rows, (task + 1) * task_rows); ++i) work(i, worker);
+  context.pool.parallel_for((rows + rows_a_task - 1) / rows_a_task, [&](std::size_t task, unsigned worker) {
+    for (std::size_t i = task * rows_a_task; i < std::min(rows, (task + 1) * rows_a_task); ++i) work(i, worker);
   });
 }
 
-/// work(begin, count, worker) for every run of up to task_values values.
+/// work(begin, count, worker) for every run of up to values_a_task values.
 template <class Work>
 void for_values(Context& context, std::size_t values, Work work) {
-  context.pool.parallel_for((values + task_values - 1) / task_values, [&](std::size_t task, unsigned worker) {
-    work(task * task_values, std::min(task_values, values - task * task_values), worker);
+  context.pool.parallel_for((values + values_a_task - 1) / values_a_task, [&](std::size_t task, unsigned worker) {
+    work(task * values_a_task, std::min(values_a_task, values - task * values_a_task), worker);
   });
 }
 
@@ -72,8 +72,8 @@ Outcome rotate(Context& context, const RotateArgs& args) {
 Outcome activate(Context& context, const ActivateArgs& args) {
   for_values(context, args.count, [&](std::size_t begin, std::size_t count, unsigned worker) {
     std::byte* stored = at(args.gate, args.dtype, begin);
-    float* gate = context.scratch[worker].floats(slot_gate, task_values);
-    float* up = context.scratch[worker].floats(slot_up, task_values);
+    float* gate = context.scratch[worker].floats(slot_gate, values_a_task);
+    float* up = context.scratch[worker].floats(slot_up, values_a_task);
     to_float(args.dtype, stored, count, gate);
     to_float(args.dtype, at(args.up, args.dtype, begin), count, up);
     silu_multiply_row(gate, up, count);
@@ -84,7 +84,7 @@ Outcome activate(Context& context, const ActivateArgs& args) {
 
 Outcome cast(Context& context, const CastArgs& args) {
   for_values(context, args.count, [&](std::size_t begin, std::size_t count, unsigned worker) {
-    float* values = context.scratch[worker].floats(slot_rows, task_values);
+    float* values = context.scratch[worker].floats(slot_rows, values_a_task);
     to_float(args.from_dtype, at(args.from, args.from_dtype, begin), count, values);
     from_float(args.to_dtype, values, count, at(args.to, args.to_dtype, begin));
   });

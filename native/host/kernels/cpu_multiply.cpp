@@ -9,13 +9,13 @@ namespace attnscope::cpu {
 namespace {
 
 /// Rows whose fp32 copies are held at once; of a size that the product's tasks (252 rows) divide.
-constexpr std::size_t block_rows = 2016;
+constexpr std::size_t product_rows = 2016;
 
 const std::byte* row_of(const void* data, DType dtype, std::size_t row, std::size_t width) {
   return static_cast<const std::byte*>(data) + row * width * size_of(dtype);
 }
 
-/// work(row, worker) for `rows` rows.
+/// work(row) for `rows` rows.
 template <class Work>
 void over_rows(Context& context, std::size_t rows, Work work) {
   constexpr std::size_t task_rows = 16;
@@ -27,7 +27,7 @@ void over_rows(Context& context, std::size_t rows, Work work) {
 }  // namespace
 
 Outcome multiply(Context& context, const MultiplyArgs& args) {
-  const std::size_t in = args.in, width = args.out_width, held = std::min<std::size_t>(block_rows, args.rows);
+  const std::size_t in = args.in, width = args.out_width, held = std::min<std::size_t>(product_rows, args.rows);
   const bool widened = args.dtype != DType::f32, direct = args.out_dtype == DType::f32 && !args.add;
   float* copy = widened ? context.floats(shared_input, held * in) : nullptr;
   float* product = direct ? nullptr : context.floats(shared_product, held * width);
@@ -38,8 +38,8 @@ Outcome multiply(Context& context, const MultiplyArgs& args) {
   weight.data = static_cast<const std::uint8_t*>(args.w);
   weight.rows = width;
   weight.columns = in;
-  for (std::size_t begin = 0; begin < args.rows; begin += block_rows) {
-    const std::size_t rows = std::min(block_rows, args.rows - begin);
+  for (std::size_t begin = 0; begin < args.rows; begin += product_rows) {
+    const std::size_t rows = std::min(product_rows, args.rows - begin);
     Rows x{static_cast<const float*>(args.x) + begin * in, rows, in, in};
     if (widened) {
       x.data = copy;

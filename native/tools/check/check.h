@@ -28,8 +28,9 @@ struct CheckRow {
   std::string dtype;       // "f32", "f16", "bf16"; "" where it has none
   std::uint32_t head_dim = 0;
   std::size_t cases = 0;
-  /// Largest max |got - expected| / max |expected| of a case, each over its whole tensor (lse and entropy: over at least 1); infinite where a value is not a number, a
-  /// guard zone was written to, or an index is wrong.
+  /// Largest max |got - expected| / max |expected| of a case, each over its whole tensor (lse and entropy: over at least 1); of what a model does to rows, largest
+  /// |got - expected| of an element beside the size of what it was made of. Infinite where a value is not the number or NaN that it should be, a guard zone was
+  /// written to, or an index is wrong.
   double error = 0;
   double tolerance = 0;    // 0: must be equal
   bool passed = true;

@@ -18,9 +18,13 @@ struct Outputs {
         top1(s, rows), top1_key(s, rows) {}
 };
 
-void check_case(Session& session, DType dtype, std::uint32_t dim, const PromptShape& shape, std::uint32_t cell) {
+/// The first `absent` queries of every head stand in for none: zeros with a log-sum-exp of infinity, which put nothing on any key.
+void check_case(Session& session, DType dtype, std::uint32_t dim, const PromptShape& shape, std::uint32_t cell, std::uint32_t absent = 0) {
   const std::uint32_t keys = shape.first_query + shape.queries + shape.extra_keys, cells = (keys + cell - 1) / cell;
-  const HeadVectors q(session, dtype, shape.heads, shape.queries, dim, shape.layout, shape.spread), k(session, dtype, shape.kv_heads, keys, dim, shape.layout, 1);
+  std::normal_distribution<float> normal(0, shape.spread);
+  const HeadVectors q(session, dtype, shape.heads, shape.queries, dim, shape.layout,
+                      [&](auto, std::size_t i, auto) { return i < absent ? 0.0f : normal(session.random); });
+  const HeadVectors k(session, dtype, shape.kv_heads, keys, dim, shape.layout, 1);
   const std::size_t rows = std::size_t{shape.heads} * shape.queries, map_cells = std::size_t{cells} * cells;
   ReduceArgs args;
   args.attention.dtype = dtype;
@@ -49,6 +53,10 @@ void check_case(Session& session, DType dtype, std::uint32_t dim, const PromptSh
   for (std::size_t row = 0; row < rows; ++row) {
     const std::uint32_t h = static_cast<std::uint32_t>(row / shape.queries), i = static_cast<std::uint32_t>(row % shape.queries), query = shape.first_query + i;
     std::vector<double>& p = map[row];
+    if (i < absent) {
+      lse[row] = std::numeric_limits<float>::infinity();
+      continue;
+    }
     double top = -infinite, sum = 0;
     for (std::uint32_t j = 0; j <= query; ++j) {
       p.push_back(dot(q.row(h, i), k.row(h / (shape.heads / shape.kv_heads), j), dim) * static_cast<double>(args.attention.scale));
@@ -84,28 +92,32 @@ void check_case(Session& session, DType dtype, std::uint32_t dim, const PromptSh
   args.previous_mass = out.previous.data();
   args.top1_mass = out.top1.data();
   args.top1_key = out.top1_key.data();
-  const std::string what = describe(shape) + ", cells of " + std::to_string(cell);
+  const std::string what = describe(shape) + ", cells of " + std::to_string(cell) + (absent == 0 ? "" : ", the first " + std::to_string(absent) + " absent");
   const Kind kind{"reduce", "cells", dtype, dim};
   if (!session.run(kind, what, [&] { return session.device.reduce(args); })) return;
 
-  const auto compare = [&](const char* result, const auto& array, const std::vector<double>& expected, double least_size = 0) {
-    const auto got = array.download();
+  const auto compare = [&](const char* result, const auto& array, const std::vector<double>& expected, bool of_rows, double least_size = 0) {
+    auto got = array.download();
+    if (of_rows)  // nothing is said of absent ones
+      for (std::size_t row = 0; row < rows; ++row)
+        if (row % shape.queries < absent) got[row] = 0;
     using Value = typename std::decay_t<decltype(got)>::value_type;
     session.record({"reduce", result, dtype, dim}, array.guarded() ? tensor_error<Value>(got, expected, least_size) : infinite, map_tolerance, what);
   };
-  compare("cells", out.cell_sum, sums.cell_sum);
-  compare("cell maxima", out.cell_max, sums.cell_max);
-  compare("columns", out.column_sum, sums.column_sum);
-  compare("distances", out.diagonal_sum, sums.diagonal_sum);
-  compare("entropy", out.entropy, sums.entropy, 1);
-  compare("masses", out.sink, sums.sink);
-  compare("masses", out.local, sums.local);
-  compare("masses", out.previous, sums.previous, 1e-2);
-  compare("masses", out.top1, sums.top1);
+  compare("cells", out.cell_sum, sums.cell_sum, false);
+  compare("cell maxima", out.cell_max, sums.cell_max, false);
+  compare("columns", out.column_sum, sums.column_sum, false);
+  compare("distances", out.diagonal_sum, sums.diagonal_sum, false);
+  compare("entropy", out.entropy, sums.entropy, true, 1);
+  compare("masses", out.sink, sums.sink, true);
+  compare("masses", out.local, sums.local, true);
+  compare("masses", out.previous, sums.previous, true, 1e-2);
+  compare("masses", out.top1, sums.top1, true);
   // The key of the largest p: the lowest such, or one that rounding makes as large.
   const std::vector<std::uint32_t> key = out.top1_key.download();
   bool right = out.top1_key.guarded();
-  for (std::size_t row = 0; row < rows && right; ++row) right = key[row] < map[row].size() && map[row][key[row]] >= sums.top1[row] * (1 - map_tolerance);
+  for (std::size_t row = 0; row < rows && right; ++row)
+    right = row % shape.queries < absent || (key[row] < map[row].size() && map[row][key[row]] >= sums.top1[row] * (1 - map_tolerance));
   session.record({"reduce", "top key", dtype, dim}, right ? 0 : infinite, 0, what);
 }
 
@@ -119,6 +131,12 @@ void check_reduce(Session& session) {
         if (session.below(2) == 0) shape.extra_keys = 0;
         check_case(session, dtype, dim, shape, session.pick(cell_sizes));
       }
+  // A segment of rows that starts anywhere: its block is filled up in front.
+  for (const DType dtype : session.dtypes())
+    for (std::size_t i = 0; i < (session.full ? 8u : 2u); ++i) {
+      const std::uint32_t absent = 1 + session.below(63);
+      check_case(session, dtype, 128, {4, 2, absent + 1 + session.below(100), 64 * (1 + session.below(4)), 0, Layout::by_token, 1}, session.pick(cell_sizes), absent);
+    }
   // Long enough for work to be cut by rows.
   for (const DType dtype : session.dtypes()) check_case(session, dtype, 64, {2, 1, 650 + session.below(100), 64, session.below(70), Layout::by_head, 1}, 16);
 }

@@ -102,6 +102,6 @@ int main(int count, char** words) {
               static_cast<unsigned long long>(command.options.seed));
   const check_kernels::CheckReport report = run_checks(*device, command.options);
   std::printf("%s", command.markdown ? to_markdown(report).c_str() : to_text(report).c_str());
-  std::printf("\n%zu cases, error = max |got - expected| / max |expected| of a tensor: %s\n", report.cases(), report.passed() ? "all passed" : "some FAILED");
+  std::printf("\n%zu cases, error = max |got - expected| / max |expected| of a tensor or an element: %s\n", report.cases(), report.passed() ? "all passed" : "some FAILED");
   return report.passed() ? 0 : 1;
 }

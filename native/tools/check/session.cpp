@@ -77,7 +77,17 @@ const std::vector<Group>& groups() {
                                       {check_blocks, {"pool", "select_blocks"}},
                                       {check_lag_score, {"lag_score"}},
                                       {check_hash, {"hash", "sort_buckets"}},
-                                      {check_reduce, {"reduce"}}};
+                                      {check_reduce, {"reduce"}},
+                                      {check_coverage, {"coverage"}},
+                                      {check_embed, {"embed"}},
+                                      {check_norm, {"norm"}},
+                                      {check_multiply, {"multiply"}},
+                                      {check_rotate, {"rotate"}},
+                                      {check_activate, {"activate"}},
+                                      {check_cast, {"cast"}},
+                                      {check_gather, {"gather"}},
+                                      {check_count_non_finite, {"count_non_finite"}},
+                                      {check_moments, {"moments"}}};
   return all;
 }
 

@@ -63,6 +63,16 @@ void check_blocks(Session& session);     // pool, select_blocks
 void check_lag_score(Session& session);
 void check_hash(Session& session);       // hash, sort_buckets
 void check_reduce(Session& session);
+void check_coverage(Session& session);
+void check_embed(Session& session);
+void check_norm(Session& session);
+void check_multiply(Session& session);
+void check_rotate(Session& session);
+void check_activate(Session& session);
+void check_cast(Session& session);
+void check_gather(Session& session);
+void check_count_non_finite(Session& session);
+void check_moments(Session& session);
 
 /// max |got - expected| / max |expected|; infinity where a value is not a number. -infinity must be met exactly. Where all of a
 /// tensor may come near 0 by cancelling (a log-sum-exp, the entropy of a row of one key), `least_size` is what is divided by at least.
