@@ -1,7 +1,6 @@
-// Matrix products by cuBLAS, which is loaded where it is installed: our own declaration of the few functions used. Included by
-// cuda_device.cu alone.
+// Matrix products by cuBLAS, which is loaded where it is installed: our own declaration of the few functions used (cublas_api.h,
+// library_types.h). Included by cuda_device.cu, and by a test that puts its own functions in their place.
 #pragma once
-#include <cuda_runtime.h>
 #include <dlfcn.h>
 #include <glob.h>
 
@@ -15,30 +14,49 @@
 
 namespace attnscope::gpu {
 
+struct CublasFunctions {
+  using Handle = void*;
+  int (*create)(Handle*) = nullptr;
+  int (*destroy)(Handle) = nullptr;
+  int (*set_stream)(Handle, void* stream) = nullptr;
+  int (*set_workspace)(Handle, void*, std::size_t) = nullptr;
+  int (*set_math_mode)(Handle, int) = nullptr;
+  int (*gemm)(Handle, int operation_a, int operation_b, int m, int n, int k, const void* alpha, const void* a, int a_type, int lda, const void* b, int b_type, int ldb, const void* beta,
+              void* c, int c_type, int ldc, int compute_type, int algorithm) = nullptr;
+  int (*property)(int which, int* value) = nullptr;
+  const char* (*words)(int status) = nullptr;
+};
+
 class Cublas {
  public:
-  /// nullptr where there is none, or where ATTNSCOPE_CUBLAS is "off". `wrong` is a sentence where ATTNSCOPE_CUBLAS names a library that
-  /// cannot be used.
-  static std::unique_ptr<Cublas> load(std::string& wrong) {
-    auto loaded = std::unique_ptr<Cublas>(new Cublas);
-    if (const char* asked = std::getenv("ATTNSCOPE_CUBLAS"); asked != nullptr && *asked != '\0') {
-      if (std::strcmp(asked, "off") == 0) return nullptr;
-      if (loaded->open(asked)) return loaded;
-      const char* reason = dlerror();
-      wrong = std::string("ATTNSCOPE_CUBLAS names a library that cannot be used: ") + (reason != nullptr ? reason : "it lacks functions of cuBLAS 11 and newer") +
-              "; correct the path, or set it to off for our own kernel";
-      return nullptr;
-    }
-    for (const std::string& candidate : candidates())
-      if (loaded->open(candidate.c_str())) return loaded;
-    return nullptr;
+  explicit Cublas(const CublasFunctions& functions) : f_(functions) {
+    int major = 0, minor = 0;
+    f_.property(0, &major), f_.property(1, &minor);  // MAJOR_VERSION, MINOR_VERSION
+    name_ = "cuBLAS " + std::to_string(major) + "." + std::to_string(minor);
   }
   ~Cublas() {
-    if (handle_ != nullptr) destroy_(handle_);
+    if (handle_ != nullptr) f_.destroy(handle_);
     // The library stays loaded: the driver holds on to what it registered.
   }
   Cublas(const Cublas&) = delete;
   Cublas& operator=(const Cublas&) = delete;
+
+  /// nullptr where there is none, or where ATTNSCOPE_CUBLAS is "off". `wrong` is a sentence where ATTNSCOPE_CUBLAS names a library that
+  /// cannot be used.
+  static std::unique_ptr<Cublas> load(std::string& wrong) {
+    CublasFunctions found;
+    if (const char* asked = std::getenv("ATTNSCOPE_CUBLAS"); asked != nullptr && *asked != '\0') {
+      if (std::strcmp(asked, "off") == 0) return nullptr;
+      if (open(asked, found)) return std::make_unique<Cublas>(found);
+      const char* reason = dlerror();
+      wrong = std::string("ATTNSCOPE_CUBLAS names ") + asked + ", which cannot be used: " + (reason != nullptr ? reason : "it is not cuBLAS 11 or newer") +
+              "; correct the path, or set it to off for our own kernel";
+      return nullptr;
+    }
+    for (const std::string& candidate : candidates())
+      if (open(candidate.c_str(), found)) return std::make_unique<Cublas>(found);
+    return nullptr;
+  }
 
   /// "cuBLAS 13.1"
   const std::string& name() const { return name_; }
@@ -47,36 +65,31 @@ class Cublas {
   static std::size_t workspace_bytes(std::uint32_t compute_capability) { return std::size_t{compute_capability >= 90 ? 32u : 4u} << 20; }
 
   /// nullptr, or what cuBLAS says.
-  Outcome multiply(const MultiplyArgs& args, std::size_t workspace, cudaStream_t stream) {
+  Outcome multiply(const MultiplyArgs& args, std::size_t workspace, void* stream) {
     if (const Outcome wrong = check(args)) return wrong;
     if (args.rows == 0 || args.out_width == 0) return nullptr;
     if (handle_ == nullptr) {
-      if (const int status = create_(&handle_)) return words_(status);
+      if (const int status = f_.create(&handle_)) return f_.words(status);
       // Partial sums of 16-bit products stay fp32.
-      if (const int status = set_math_mode_(handle_, disallow_reduced_precision_reduction)) return words_(status);
+      if (const int status = f_.set_math_mode(handle_, disallow_reduced_precision_reduction)) return f_.words(status);
     }
     // Setting the stream takes back whatever workspace was set before.
-    if (const int status = set_stream_(handle_, stream)) return words_(status);
+    if (const int status = f_.set_stream(handle_, stream)) return f_.words(status);
     if (args.workspace != nullptr)
-      if (const int status = set_workspace_(handle_, args.workspace, workspace)) return words_(status);
+      if (const int status = f_.set_workspace(handle_, args.workspace, workspace)) return f_.words(status);
     // cuBLAS counts by columns: out, [rows][out_width] by rows, is the transpose of what it computes, w times x transposed.
     const float alpha = 1, beta = args.add ? 1 : 0;
     const auto width = static_cast<int>(args.out_width), rows = static_cast<int>(args.rows), in = static_cast<int>(args.in);
-    const int status = gemm_(handle_, transposed, as_it_is, width, rows, in, &alpha, args.w, type_of(args.dtype), in, args.x, type_of(args.dtype), in, &beta, args.out,
-                             type_of(args.out_dtype), width, compute_fp32, default_algorithm);
-    return status == 0 ? nullptr : words_(status);
+    const int status = f_.gemm(handle_, transposed, as_it_is, width, rows, in, &alpha, args.w, type_of(args.dtype), in, args.x, type_of(args.dtype), in, &beta, args.out,
+                               type_of(args.out_dtype), width, compute_fp32, default_algorithm);
+    return status == 0 ? nullptr : f_.words(status);
   }
 
  private:
-  // cublas_api.h
-  using Handle = void*;
-  static constexpr int as_it_is = 0, transposed = 1;                  // CUBLAS_OP_N, CUBLAS_OP_T
-  static constexpr int compute_fp32 = 68, default_algorithm = -1;     // CUBLAS_COMPUTE_32F, CUBLAS_GEMM_DEFAULT
-  static constexpr int disallow_reduced_precision_reduction = 16;     // CUBLAS_MATH_...
-
-  Cublas() = default;
-
-  static cudaDataType_t type_of(DType dtype) { return dtype == DType::f32 ? CUDA_R_32F : dtype == DType::f16 ? CUDA_R_16F : CUDA_R_16BF; }
+  static constexpr int as_it_is = 0, transposed = 1;               // CUBLAS_OP_N, CUBLAS_OP_T
+  static constexpr int compute_fp32 = 68, default_algorithm = -1;  // CUBLAS_COMPUTE_32F, CUBLAS_GEMM_DEFAULT
+  static constexpr int disallow_reduced_precision_reduction = 16;  // CUBLAS_MATH_DISALLOW_REDUCED_PRECISION_REDUCTION
+  static int type_of(DType dtype) { return dtype == DType::f32 ? 0 : dtype == DType::f16 ? 2 : 14; }  // CUDA_R_32F, CUDA_R_16F, CUDA_R_16BF
 
   /// What the loader's path has, then where CUDA is installed, newest first.
   static std::vector<std::string> candidates() {
@@ -90,34 +103,25 @@ class Cublas {
     return paths;
   }
 
-  bool open(const char* path) {
+  static bool open(const char* path, CublasFunctions& found) {
     void* library = dlopen(path, RTLD_LAZY | RTLD_LOCAL);
     if (library == nullptr) return false;
     const auto find = [library](auto& function, const char* name) {
       function = reinterpret_cast<std::remove_reference_t<decltype(function)>>(dlsym(library, name));
       return function != nullptr;
     };
-    int major = 0, minor = 0;
-    if (!find(create_, "cublasCreate_v2") || !find(destroy_, "cublasDestroy_v2") || !find(set_stream_, "cublasSetStream_v2") || !find(set_workspace_, "cublasSetWorkspace_v2") ||
-        !find(set_math_mode_, "cublasSetMathMode") || !find(gemm_, "cublasGemmEx") || !find(property_, "cublasGetProperty") || !find(words_, "cublasGetStatusString") ||
-        property_(MAJOR_VERSION, &major) != 0 || property_(MINOR_VERSION, &minor) != 0 || major < 11) {
-      dlclose(library);
-      return false;
-    }
-    name_ = "cuBLAS " + std::to_string(major) + "." + std::to_string(minor);
-    return true;
+    int major = 0;
+    const bool all = find(found.create, "cublasCreate_v2") && find(found.destroy, "cublasDestroy_v2") && find(found.set_stream, "cublasSetStream_v2") &&
+                     find(found.set_workspace, "cublasSetWorkspace_v2") && find(found.set_math_mode, "cublasSetMathMode") && find(found.gemm, "cublasGemmEx") &&
+                     find(found.property, "cublasGetProperty") && find(found.words, "cublasGetStatusString");
+    if (all && found.property(0, &major) == 0 && major >= 11) return true;
+    dlclose(library);
+    return false;
   }
 
-  Handle handle_ = nullptr;  // made by the first product: it takes memory of the device
+  CublasFunctions f_;
+  CublasFunctions::Handle handle_ = nullptr;  // made by the first product: it takes memory of the device
   std::string name_;
-  int (*create_)(Handle*) = nullptr;
-  int (*destroy_)(Handle) = nullptr;
-  int (*set_stream_)(Handle, cudaStream_t) = nullptr;
-  int (*set_workspace_)(Handle, void*, std::size_t) = nullptr;
-  int (*set_math_mode_)(Handle, int) = nullptr;
-  int (*gemm_)(Handle, int, int, int, int, int, const void*, const void*, cudaDataType_t, int, const void*, cudaDataType_t, int, const void*, void*, cudaDataType_t, int, int, int) = nullptr;
-  int (*property_)(libraryPropertyType, int*) = nullptr;
-  const char* (*words_)(int) = nullptr;
 };
 
 }  // namespace attnscope::gpu

@@ -373,3 +373,37 @@ TEST("moments: dims of one square and several, one row, ragged batches, rows spl
   std::printf("  largest error: %.1e\n", worst.error);
   CHECK(worst.error < 3e-6);
 }
+
+TEST("copies beside the kernels come when they are waited for: by the caller, by a queue, by a queue that waits for another") {
+  const std::unique_ptr<KernelDevice> opened = open_emulated_device();
+  KernelDevice& gpu = *opened;
+  const Event event = gpu.create_event(), other = gpu.create_event();
+  std::uint32_t from = 1, to = 0, further = 0;
+  accept(gpu.await(event));  // never recorded: has happened
+  accept(gpu.upload_in(Queue::upload, &to, &from, sizeof to));
+  accept(gpu.record(event, Queue::upload));
+  CHECK_EQUAL(to, 0);
+  accept(gpu.wait(Queue::download, event));
+  accept(gpu.download_in(Queue::download, &further, &to, sizeof to));
+  accept(gpu.record(other, Queue::download));
+  CHECK_EQUAL(to, 0);
+  from = 2;  // too early: the copy has not been waited for
+  accept(gpu.wait(Queue::compute, other));
+  CHECK_EQUAL(to, 2);
+  CHECK_EQUAL(further, 2);
+  from = 3;
+  accept(gpu.upload_in(Queue::upload, &to, &from, sizeof to));
+  accept(gpu.await(event));  // of a point before this copy
+  CHECK_EQUAL(to, 2);
+  accept(gpu.record(event, Queue::upload));
+  accept(gpu.await(event));
+  CHECK_EQUAL(to, 3);
+  from = 4;
+  accept(gpu.upload_in(Queue::compute, &to, &from, sizeof to));
+  CHECK_EQUAL(to, 4);
+  from = 5;
+  accept(gpu.upload_in(Queue::upload, &to, &from, sizeof to));
+  accept(gpu.synchronize());
+  CHECK_EQUAL(to, 5);
+  gpu.release_event(event), gpu.release_event(other);
+}

@@ -3,12 +3,33 @@
 #include <chrono>
 #include <cstdlib>
 #include <cstring>
+#include <deque>
+#include <functional>
 #include <new>
 
 #include "cuda/ops.h"
 
 namespace attnscope {
 namespace {
+
+/// What a queue of copies has yet to do. It does nothing before somebody waits for it, the latest that a GPU could: whoever reads
+/// too early, or gives memory away too early, shows.
+struct LateQueue {
+  std::deque<std::function<void()>> work;
+  std::uint64_t done = 0;
+  std::uint64_t queued() const { return done + work.size(); }
+  void run_to(std::uint64_t point) {
+    for (; done < point; ++done) {
+      work.front()();
+      work.pop_front();
+    }
+  }
+};
+
+struct EmulatedEvent {
+  LateQueue* queue = nullptr;  // nullptr: never recorded, or in the compute queue, whose work is done at once
+  std::uint64_t point = 0;
+};
 
 class EmulatedDevice : public KernelDevice {
  public:
@@ -36,7 +57,32 @@ class EmulatedDevice : public KernelDevice {
   }
   Outcome fill(void* to, std::uint8_t byte, std::size_t bytes) override { return gpu::fill_bytes(to, byte, bytes, {}); }
 
-  Outcome synchronize() override { return nullptr; }
+  Outcome upload_in(Queue queue, void* to, const void* from, std::size_t bytes) override { return copy_in(queue, to, from, bytes); }
+  Outcome download_in(Queue queue, void* to, const void* from, std::size_t bytes) override { return copy_in(queue, to, from, bytes); }
+  Event create_event() override { return new EmulatedEvent; }
+  void release_event(Event event) override { delete static_cast<EmulatedEvent*>(event); }
+  Outcome record(Event event, Queue queue) override {
+    LateQueue* late = late_queue(queue);
+    *static_cast<EmulatedEvent*>(event) = {late, late == nullptr ? 0 : late->queued()};
+    return nullptr;
+  }
+  Outcome wait(Queue queue, Event event) override {
+    LateQueue* late = late_queue(queue);
+    if (late == nullptr) return await(event);
+    const EmulatedEvent awaited = *static_cast<EmulatedEvent*>(event);
+    if (awaited.queue != nullptr && awaited.queue != late) late->work.push_back([awaited] { awaited.queue->run_to(awaited.point); });
+    return nullptr;
+  }
+  Outcome await(Event event) override {
+    const EmulatedEvent& awaited = *static_cast<EmulatedEvent*>(event);
+    if (awaited.queue != nullptr) awaited.queue->run_to(awaited.point);
+    return nullptr;
+  }
+
+  Outcome synchronize() override {
+    for (LateQueue& queue : late_) queue.run_to(queue.queued());
+    return nullptr;
+  }
   Outcome start_timer() override {
     start_ = std::chrono::steady_clock::now();
     return nullptr;
@@ -79,7 +125,15 @@ class EmulatedDevice : public KernelDevice {
   std::size_t workspace_bytes(const MultiplyArgs& args) override { return gpu::workspace_of(args); }
 
  private:
+  LateQueue* late_queue(Queue queue) { return queue == Queue::compute ? nullptr : &late_[queue == Queue::upload ? 0 : 1]; }
+  Outcome copy_in(Queue queue, void* to, const void* from, std::size_t bytes) {
+    if (LateQueue* late = late_queue(queue)) late->work.push_back([this, to, from, bytes] { copy(to, from, bytes); });
+    else copy(to, from, bytes);
+    return nullptr;
+  }
+
   static constexpr std::align_val_t kAlignment{256};
+  LateQueue late_[2];
   DeviceFacts facts_;
   std::chrono::steady_clock::time_point start_;
 };
