@@ -53,6 +53,7 @@ Outcome norm(Context& context, const NormArgs& args) {
 }
 
 Outcome rotate(Context& context, const RotateArgs& args) {
+  if (args.overflowed == nullptr) return "E_KERNEL_SHAPE rotate counts overflows: the counter is missing";
   const std::size_t dim = args.head_dim, half = dim / 2;
   std::atomic<std::uint32_t> overflowed{0};
   for_rows(context, args.rows, [&](std::size_t i, unsigned worker) {
