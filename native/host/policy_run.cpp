@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include "host/device/open_device.h"
+#include "host/device/policy_device.h"
 #include "host/failure.h"
 #include "host/policy_cpu.h"
 #include "host/policy_drive.h"
@@ -91,6 +93,11 @@ Status validate(const PolicyRunPlan& plan) {
 
 Result<PolicyRunResult> run_policy(const PolicyRunPlan& plan, Cancellation& cancellation, const PolicyProgress& report) {
   ATTNSCOPE_TRY(validate(plan));
+  if (plan.base.device.name != "cpu") {
+    auto device = open_device(plan.base.device.name, plan.base.threads);
+    if (!device) return device.error();
+    return run_policy_on(*device.value(), plan, cancellation, report);
+  }
   ATTNSCOPE_TRY(check_memory(plan));
   PhaseClock clock;
   PolicyProgressSink sink(report);

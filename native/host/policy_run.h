@@ -2,6 +2,7 @@
 // measured here are propagated: each layer sees what the policy did in the layers before it.
 #pragma once
 #include <functional>
+#include <optional>
 
 #include "core/replay/trace.h"
 #include "host/plan.h"
@@ -39,9 +40,18 @@ struct PolicyRunResult {
   } summary{};
   struct Trace { std::uint32_t layer, head; HeadTrace trace; };
   std::vector<Trace> traces;
+  /// Of a run on a device: what it was, the most memory held at once, and of what (see CaptureSummary).
+  struct Device {
+    std::string name, driver, products, compute;
+    bool streamed_weights = false;
+    std::uint64_t peak_bytes = 0, peak_pinned_bytes = 0;
+    std::vector<std::pair<std::string, std::uint64_t>> bytes_at_peak;  // by category
+  };
+  std::optional<Device> device;
 };
 
 using PolicyProgress = std::function<void(const RunProgress&)>;
+/// Where plan.base.device says: on the CPU, or see device/policy_device.h.
 Result<PolicyRunResult> run_policy(const PolicyRunPlan& plan, Cancellation& cancellation, const PolicyProgress& progress);
 
 }  // namespace attnscope
