@@ -1,52 +1,21 @@
 #include "host/decode.h"
 
-#include <algorithm>
-#include <cmath>
-
+#include "host/decoded_tokens.h"
 #include "host/head_tables.h"
 #include "host/kv_tables.h"
 #include "host/layer_forward.h"
+#include "host/layer_reduction.h"
 #include "host/logits_table.h"
 #include "host/vector_tables.h"
 
 namespace attnscope {
 namespace {
 
-/// Index of the largest value; ties go to the lowest index.
-std::uint32_t most_likely(std::span<const float> logits) {
-  return static_cast<std::uint32_t>(std::max_element(logits.begin(), logits.end()) - logits.begin());
-}
-
-float log_probability(std::span<const float> logits, std::uint32_t id) {
-  const double top = *std::max_element(logits.begin(), logits.end());
-  double sum = 0;
-  for (float logit : logits) sum += std::exp(logit - top);
-  return static_cast<float>(logits[id] - top - std::log(sum));
-}
-
-/// Columns of table `steps`.
-struct StepsTable {
-  std::vector<std::uint32_t> token, id, top1;
-  std::vector<float> log_probability;
-  std::vector<std::uint16_t> forced;
-
-  Status emit(TableEmitter& emitter, std::size_t steps) const {
-    std::vector<Column> columns;
-    columns.push_back(counting("step", steps, 0));
-    columns.push_back(slice<std::uint32_t>("token", token, 0, steps));
-    columns.push_back(slice<std::uint32_t>("id", id, 0, steps));
-    columns.push_back(slice<std::uint32_t>("top1_id", top1, 0, steps));
-    columns.push_back(slice<float>("log_probability", log_probability, 0, steps));
-    columns.push_back(slice<std::uint16_t>("forced", forced, 0, steps));
-    return emitter.emit("steps", steps, std::move(columns));
-  }
-};
-
 class Decoder {
  public:
   Decoder(RunContext& run, PrefillResult& prefill)
       : run_(run), prefill_(prefill), first_(run.plan.prompt_tokens()), planned_(run.plan.decode_steps),
-        logits_(std::move(prefill.last_logits)) {}
+        tokens_(run.plan), logits_(std::move(prefill.last_logits)) {}
 
   Status allocate() {
     const std::size_t layers = run_.plan.model.layers;
@@ -78,9 +47,7 @@ class Decoder {
     if (steps_ == 0) return success();
     if (run_.plan.reduce.enabled)
       for (std::uint32_t layer = 0; layer < run_.plan.model.layers; ++layer) ATTNSCOPE_TRY(emit_layer(layer));
-    TableEmitter emitter(run_, Segment::decode, -1);
-    ATTNSCOPE_TRY(table_.emit(emitter, steps_));
-    return flush_logits(steps_);
+    return tokens_.emit(run_, steps_);
   }
 
  private:
@@ -91,14 +58,7 @@ class Decoder {
   float* lse(std::uint32_t layer) { return lse_.data() + std::size_t(layer) * run_.plan.model.heads * planned_; }
 
   Status step() {
-    const bool forced = !run_.plan.forced.empty();
-    const std::uint32_t top1 = most_likely(logits_), id = forced ? run_.plan.forced[steps_] : top1, position = first_ + steps_;
-    table_.token.push_back(position);
-    table_.id.push_back(id);
-    table_.top1.push_back(top1);
-    table_.log_probability.push_back(log_probability(logits_, id));
-    table_.forced.push_back(forced);
-
+    const std::uint32_t id = tokens_.add(logits_), position = first_ + steps_;
     const MutableRows hidden{hidden_.data(), 1, hidden_.size(), hidden_.size()};
     const MutableRows attention{attention_.data(), 1, attention_.size(), attention_.size()};
     run_.model.embed({&id, 1}, hidden);
@@ -116,21 +76,7 @@ class Decoder {
       ATTNSCOPE_TRY(check_finite(run_, hidden, layer));
     }
     ATTNSCOPE_TRY(compute_logits(run_, hidden, {logits_.data(), 1, logits_.size(), logits_.size()}));
-    return run_.plan.store.logits ? keep_logits() : success();
-  }
-
-  Status keep_logits() {
-    pending_logits_.insert(pending_logits_.end(), logits_.begin(), logits_.end());
-    return pending_logits_.size() < kLogitsBatchRows * logits_.size() ? success() : flush_logits(steps_ + 1);
-  }
-
-  /// Emits the pending logits, which end before step `end`.
-  Status flush_logits(std::uint32_t end) {
-    const std::size_t vocabulary = logits_.size(), rows = pending_logits_.size() / vocabulary;
-    TableEmitter emitter(run_, Segment::decode, -1);
-    ATTNSCOPE_TRY(emit_logits(emitter, {pending_logits_.data(), rows, vocabulary, vocabulary}, first_ + end - static_cast<std::uint32_t>(rows)));
-    pending_logits_.clear();
-    return success();
+    return tokens_.keep_logits(run_, logits_);
   }
 
   Status emit_layer(std::uint32_t layer) {
@@ -145,10 +91,11 @@ class Decoder {
     ATTNSCOPE_TRY(reduce_layer(run_, {layer, decoded, first_, &keys, lse(layer), planned_},
                                [&](const ReducedHead& head) { return tables.add(head); }));
     ATTNSCOPE_TRY(tables.finish());
-    ATTNSCOPE_TRY(emit_kv(emitter, keys, rows));
+    ATTNSCOPE_TRY(emit_kv(emitter, keys.views(), rows));
     if (run_.plan.store.vectors) {
-      ATTNSCOPE_TRY(emit_decode_queries(emitter, decoded, first_));
-      ATTNSCOPE_TRY(emit_keys_values(emitter, keys, rows));
+      for (std::uint32_t h = 0; h < run_.plan.model.heads; ++h)
+        ATTNSCOPE_TRY(emit_all_queries(emitter, h, head_rows(decoded, h, run_.plan.model.head_dim), first_, steps_));
+      ATTNSCOPE_TRY(emit_keys_values(emitter, keys.views(), rows));
     }
     return emitter.layer_done();
   }
@@ -156,10 +103,10 @@ class Decoder {
   RunContext& run_;
   PrefillResult& prefill_;
   std::uint32_t first_, planned_, steps_ = 0;
-  StepsTable table_;
+  DecodedTokens tokens_;
   Buffer<float> queries_;  // [layers][planned][heads * head dim]
   Buffer<float> lse_;      // [layers][heads][planned]
-  std::vector<float> logits_, pending_logits_, hidden_, attention_;
+  std::vector<float> logits_, hidden_, attention_;
   ProjectionBlock projection_;
 };
 

@@ -9,10 +9,10 @@ HeadTables::HeadTables(TableEmitter& emitter, TokenRange rows, const float* lse,
     : emitter_(emitter), rows_(rows), lse_(lse), lse_stride_(lse_stride) {}
 
 Status HeadTables::add(const ReducedHead& head) {
-  summaries_.push_back(head.summary);
-  thumb_cells_.push_back(head.thumbnail.cell);
-  thumb_mean_.insert(thumb_mean_.end(), head.thumbnail.mean.begin(), head.thumbnail.mean.end());
-  thumb_max_.insert(thumb_max_.end(), head.thumbnail.max.begin(), head.thumbnail.max.end());
+  summaries_.push_back(head.figures.summary);
+  thumb_cells_.push_back(head.figures.thumbnail.cell);
+  thumb_mean_.insert(thumb_mean_.end(), head.figures.thumbnail.mean.begin(), head.figures.thumbnail.mean.end());
+  thumb_max_.insert(thumb_max_.end(), head.figures.thumbnail.max.begin(), head.figures.thumbnail.max.end());
   ATTNSCOPE_TRY(emit_pyramid(head));
   ATTNSCOPE_TRY(emit_rows(head));
   return emit_marginals(head);
@@ -20,7 +20,7 @@ Status HeadTables::add(const ReducedHead& head) {
 
 Status HeadTables::emit_pyramid(const ReducedHead& head) {
   const std::uint32_t edge = emitter_.plan().reduce.tile_edge;
-  for (const PyramidLevel& level : head.pyramid) {
+  for (const PyramidLevel& level : head.figures.pyramid) {
     const std::uint32_t tiles = (level.cells + edge - 1) / edge;
     // Prefill writes every tile of the lower triangle; decode the few tile rows that hold decoded rows.
     const std::uint32_t first = rows_.begin / level.cell / edge;

@@ -1,6 +1,6 @@
 // Tables of what pass 2 measures: pyramid, rows and marginals head by head, heads and thumbs when the layer ends.
 #pragma once
-#include "host/layer_reduction.h"
+#include "host/reduced_head.h"
 #include "host/table_emitter.h"
 
 namespace attnscope {

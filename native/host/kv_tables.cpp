@@ -31,8 +31,8 @@ TokenStats token_stats(const ReducePlan& reduce, const KvView& view, TokenRange 
 
 /// work(kv head) for every kv head on all threads, counted as reduction.
 Status over_kv_heads(TableEmitter& emitter, const std::function<void(std::size_t)>& work) {
-  PhaseClock::Section section(emitter.run().clock, Work::reduce);
-  const bool complete = emitter.run().pool.parallel_for(emitter.plan().model.kv_heads, [&](std::size_t h, unsigned) { work(h); });
+  PhaseClock::Section section(emitter.context().clock, Work::reduce);
+  const bool complete = emitter.context().pool.parallel_for(emitter.plan().model.kv_heads, [&](std::size_t h, unsigned) { work(h); });
   return complete ? success() : Status(cancelled());
 }
 
@@ -40,9 +40,9 @@ void append(std::vector<float>& to, const std::vector<float>& from) { to.insert(
 
 }  // namespace
 
-Status emit_kv(TableEmitter& emitter, const LayerKeys& keys, TokenRange rows) {
+Status emit_kv(TableEmitter& emitter, std::span<const KvView> heads, TokenRange rows) {
   std::vector<TokenStats> stats(emitter.plan().model.kv_heads);
-  ATTNSCOPE_TRY(over_kv_heads(emitter, [&](std::size_t h) { stats[h] = token_stats(emitter.plan().reduce, keys.view(h), rows); }));
+  ATTNSCOPE_TRY(over_kv_heads(emitter, [&](std::size_t h) { stats[h] = token_stats(emitter.plan().reduce, heads[h], rows); }));
   for (std::uint32_t h = 0; h < stats.size(); ++h)
     for (std::size_t begin = 0; begin < rows.size(); begin += kScalarBatchRows) {
       const std::size_t n = std::min<std::size_t>(kScalarBatchRows, rows.size() - begin);
@@ -58,14 +58,14 @@ Status emit_kv(TableEmitter& emitter, const LayerKeys& keys, TokenRange rows) {
   return success();
 }
 
-Status emit_pages(TableEmitter& emitter, const LayerKeys& keys) {
+Status emit_pages(TableEmitter& emitter, std::span<const KvView> heads) {
   const std::uint32_t dim = emitter.plan().model.head_dim, page_tokens = emitter.plan().reduce.page_tokens;
   const std::size_t pages = (emitter.plan().prompt_tokens() + std::size_t(page_tokens) - 1) / page_tokens;
   std::vector<std::vector<float>> low(emitter.plan().model.kv_heads), high(low.size());
   ATTNSCOPE_TRY(over_kv_heads(emitter, [&](std::size_t h) {
     low[h].resize(pages * dim);
     high[h].resize(pages * dim);
-    page_bounds(keys.view(h).keys, page_tokens, low[h], high[h]);
+    page_bounds(heads[h].keys, page_tokens, low[h], high[h]);
   }));
   for (std::uint32_t h = 0; h < low.size(); ++h)
     for (std::size_t begin = 0; begin < pages; begin += kVectorBatchRows) {
@@ -83,12 +83,12 @@ Status emit_pages(TableEmitter& emitter, const LayerKeys& keys) {
   return success();
 }
 
-Status emit_channels(TableEmitter& emitter, const LayerKeys& keys) {
+Status emit_channels(TableEmitter& emitter, std::span<const KvView> heads) {
   const std::uint32_t kv_heads = emitter.plan().model.kv_heads, dim = emitter.plan().model.head_dim;
   std::vector<ChannelStats> k(kv_heads), v(kv_heads);
   ATTNSCOPE_TRY(over_kv_heads(emitter, [&](std::size_t h) {
-    k[h] = channel_stats(keys.view(h).keys);
-    v[h] = channel_stats(keys.view(h).values);
+    k[h] = channel_stats(heads[h].keys);
+    v[h] = channel_stats(heads[h].values);
   }));
   std::vector<std::uint16_t> ids;
   for (std::uint32_t h = 0; h < kv_heads; ++h) ids.push_back(static_cast<std::uint16_t>(h));

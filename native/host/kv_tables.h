@@ -1,14 +1,18 @@
 // Tables of the cached keys and values: kv for both segments; pages and channels of the prompt.
 #pragma once
-#include "host/layer_keys.h"
+#include <span>
+
+#include "host/kv_cache.h"
 #include "host/table_emitter.h"
 
 namespace attnscope {
 
-/// Norms and LagKV deviations of the tokens in `rows`; the deviations see the whole cached sequence.
-Status emit_kv(TableEmitter& emitter, const LayerKeys& keys, TokenRange rows);
+// `heads`: the layer's keys and values by kv head, every token from position 0 on.
 
-Status emit_pages(TableEmitter& emitter, const LayerKeys& keys);
-Status emit_channels(TableEmitter& emitter, const LayerKeys& keys);
+/// Norms and LagKV deviations of the tokens in `rows`; the deviations see the whole cached sequence.
+Status emit_kv(TableEmitter& emitter, std::span<const KvView> heads, TokenRange rows);
+
+Status emit_pages(TableEmitter& emitter, std::span<const KvView> heads);
+Status emit_channels(TableEmitter& emitter, std::span<const KvView> heads);
 
 }  // namespace attnscope

@@ -14,6 +14,7 @@ class LayerKeys {
 
   const KeyPanels& panels(std::size_t kv_head) const { return panels_[kv_head]; }
   const KvView& view(std::size_t kv_head) const { return views_[kv_head]; }
+  std::span<const KvView> views() const { return views_; }
 
  private:
   std::vector<KeyPanels> panels_;

@@ -62,15 +62,10 @@ class HeadWork {
     merge_ready();
   }
 
-  /// Pyramid, thumbnail and means, once every strip is merged.
-  void finish() {
-    const ReducePlan& reduce = run_.plan.reduce;
-    pyramid_ = build_pyramid(*total_, Visibility{}, reduce.tile_edge);
-    thumbnail_ = build_thumbnail(*total_, Visibility{}, reduce.thumb_edge);
-    summary_ = summarize(*total_, std::max(reduce.stats_first_row, input_.first));
-  }
+  /// Once every strip is merged.
+  void finish() { figures_ = HeadFigures::of(run_.plan.reduce, *total_); }
 
-  ReducedHead result() const { return {head_, *total_, pyramid_, thumbnail_, summary_}; }
+  ReducedHead result() const { return {head_, *total_, figures_}; }
 
  private:
   void merge_ready() {
@@ -89,9 +84,7 @@ class HeadWork {
   std::vector<std::unique_ptr<HeadReduction>> strips_;
   std::size_t merged_ = 0;
   std::unique_ptr<HeadReduction> total_;
-  std::vector<PyramidLevel> pyramid_;
-  PyramidLevel thumbnail_;
-  HeadSummary summary_;
+  HeadFigures figures_;
 };
 
 }  // namespace

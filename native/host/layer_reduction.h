@@ -2,20 +2,11 @@
 #pragma once
 #include <functional>
 
-#include "core/reduce.h"
 #include "host/layer_keys.h"
+#include "host/reduced_head.h"
 #include "host/run_context.h"
 
 namespace attnscope {
-
-/// One head reduced: what its tables are made of.
-struct ReducedHead {
-  std::uint32_t head;
-  const HeadReduction& reduction;
-  const std::vector<PyramidLevel>& pyramid;
-  const PyramidLevel& thumbnail;
-  HeadSummary summary;
-};
 
 /// Query rows of a layer for pass 2.
 struct ReductionInput {

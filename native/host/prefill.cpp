@@ -5,6 +5,7 @@
 #include "host/head_tables.h"
 #include "host/kv_tables.h"
 #include "host/layer_forward.h"
+#include "host/layer_reduction.h"
 #include "host/logits_table.h"
 #include "host/vector_tables.h"
 
@@ -52,6 +53,7 @@ class Prefill {
   }
 
   MutableRows hidden() { return {hidden_.data(), tokens_, run_.plan.model.hidden_size, run_.plan.model.hidden_size}; }
+  Rows head_queries(std::size_t head) { return head_rows(Rows(queries()), head, run_.plan.model.head_dim); }
   MutableRows queries() { return {queries_.data(), tokens_, run_.query_width(), run_.query_width()}; }
 
   Status run_layer(std::uint32_t layer) {
@@ -59,7 +61,7 @@ class Prefill {
     TableEmitter emitter(run_, Segment::prefill, static_cast<std::int32_t>(layer));
     begin_progress(Phase::prefill, layer, run_.row_work() * tokens_);
     ATTNSCOPE_TRY(project(layer));
-    if (recorded) ATTNSCOPE_TRY(emit_query_stats(emitter, queries()));
+    if (recorded) ATTNSCOPE_TRY(record_query_stats(emitter));
     LayerKeys keys;
     {
       PhaseClock::Section section(run_.clock, Work::prefill);
@@ -104,15 +106,50 @@ class Prefill {
     ATTNSCOPE_TRY(reduce_layer(run_, {emitter.layer(), queries(), 0, &keys, lse_.data(), tokens_},
                                [&](const ReducedHead& head) { return tables.add(head); }));
     ATTNSCOPE_TRY(tables.finish());
-    ATTNSCOPE_TRY(emit_kv(emitter, keys, rows));
-    ATTNSCOPE_TRY(emit_pages(emitter, keys));
-    ATTNSCOPE_TRY(emit_channels(emitter, keys));
+    ATTNSCOPE_TRY(emit_kv(emitter, keys.views(), rows));
+    ATTNSCOPE_TRY(emit_pages(emitter, keys.views()));
+    ATTNSCOPE_TRY(emit_channels(emitter, keys.views()));
     if (run_.plan.store.vectors) {
-      ATTNSCOPE_TRY(emit_pooled_queries(emitter, queries()));
-      ATTNSCOPE_TRY(emit_prompt_queries(emitter, queries()));
-      ATTNSCOPE_TRY(emit_keys_values(emitter, keys, rows));
+      ATTNSCOPE_TRY(record_queries(emitter));
+      ATTNSCOPE_TRY(emit_keys_values(emitter, keys.views(), rows));
     }
     return emitter.layer_done();
+  }
+
+  Status record_query_stats(TableEmitter& emitter) {
+    const std::size_t skipped = std::min<std::size_t>(run_.plan.reduce.sink_tokens, tokens_);
+    std::vector<MeanCovariance> stats(run_.plan.model.heads);
+    {
+      PhaseClock::Section section(run_.clock, Work::reduce);
+      const bool complete = run_.pool.parallel_for(stats.size(), [&](std::size_t h, unsigned) {
+        stats[h] = mean_covariance(head_queries(h).slice(skipped, tokens_ - skipped));
+      });
+      if (!complete) return cancelled();
+    }
+    return emit_query_stats(emitter, stats);
+  }
+
+  Status record_queries(TableEmitter& emitter) {
+    const std::uint32_t block = run_.plan.reduce.query_pool_tokens, dim = run_.plan.model.head_dim;
+    const std::size_t blocks = (tokens_ + block - 1) / block;
+    std::vector<float> means(blocks * dim), picked;
+    for (std::uint32_t h = 0; h < run_.plan.model.heads; ++h) {
+      {
+        PhaseClock::Section section(run_.clock, Work::reduce);
+        pool_rows(head_queries(h), block, {means.data(), blocks, dim, dim});
+      }
+      ATTNSCOPE_TRY(emit_pooled_queries(emitter, h, means));
+    }
+    for (std::uint32_t h = 0; h < run_.plan.model.heads; ++h) {
+      if (stores_every_query(run_.plan, emitter.layer(), h)) {
+        ATTNSCOPE_TRY(emit_all_queries(emitter, h, head_queries(h), 0, run_.plan.prompt_tokens()));
+        continue;
+      }
+      picked.clear();
+      for (std::uint32_t row : run_.plan.store.query_rows) picked.insert(picked.end(), head_queries(h).row(row), head_queries(h).row(row) + dim);
+      ATTNSCOPE_TRY(emit_picked_queries(emitter, h, Rows{picked.data(), run_.plan.store.query_rows.size(), dim, dim}, run_.plan.store.query_rows));
+    }
+    return success();
   }
 
   Status finish() {

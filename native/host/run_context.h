@@ -1,47 +1,22 @@
-// What the parts of one capture run share.
+// What the parts of one run on the CPU share.
 #pragma once
 #include <vector>
 
 #include "core/attention.h"
-#include "host/cancellation.h"
-#include "host/capture_sink.h"
+#include "host/emit_context.h"
 #include "host/kv_cache.h"
 #include "host/model.h"
-#include "host/phase_clock.h"
-#include "host/plan.h"
-#include "host/progress.h"
-#include "host/thread_pool.h"
 
 namespace attnscope {
 
-struct RunContext {
-  const Plan& plan;
-  ThreadPool& pool;
+struct RunContext : EmitContext {
+  RunContext(const Plan& plan, ThreadPool& pool, Model& model, KvCache& cache, CaptureSink& sink, ProgressReporter& progress, PhaseClock& clock,
+             std::vector<Scratch> scratch)
+      : EmitContext{plan, pool, sink, progress, clock}, model(model), cache(cache), scratch(std::move(scratch)) {}
+
   Model& model;
   KvCache& cache;
-  CaptureSink& sink;
-  ProgressReporter& progress;
-  PhaseClock& clock;
   std::vector<Scratch> scratch;  // by worker
-
-  std::size_t query_width() const { return std::size_t(plan.model.heads) * plan.model.head_dim; }
-  std::size_t kv_width() const { return std::size_t(plan.model.kv_heads) * plan.model.head_dim; }
-
-  /// Work of a row's projections, and of all its matrix products in a layer, in units of one (query, key) pair of one head:
-  /// 4 * head_dim flops.
-  std::uint64_t projection_work() const {
-    return plan.model.hidden_size * (query_width() + 2 * kv_width()) / (2 * plan.model.head_dim);
-  }
-  std::uint64_t row_work() const {
-    const ModelPlan& m = plan.model;
-    return projection_work() + m.hidden_size * (query_width() + 3 * std::uint64_t(m.feed_forward_size)) / (2 * m.head_dim);
-  }
 };
-
-/// One head's rows inside rows that hold all heads side by side.
-inline Rows head_rows(Rows all, std::size_t head, std::size_t dim) { return {all.data + head * dim, all.count, dim, all.stride}; }
-inline MutableRows head_rows(MutableRows all, std::size_t head, std::size_t dim) {
-  return {all.data + head * dim, all.count, dim, all.stride};
-}
 
 }  // namespace attnscope

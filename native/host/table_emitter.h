@@ -2,7 +2,8 @@
 #pragma once
 #include <string>
 
-#include "host/run_context.h"
+#include "host/emit_context.h"
+#include "host/failure.h"
 
 namespace attnscope {
 
@@ -13,26 +14,26 @@ inline constexpr std::uint32_t kLogitsBatchRows = 8;       // 4 MiB at a vocabul
 
 class TableEmitter {
  public:
-  TableEmitter(RunContext& run, Segment segment, std::int32_t layer) : run_(run), segment_(segment), layer_(layer) {}
+  TableEmitter(EmitContext& context, Segment segment, std::int32_t layer) : context_(context), segment_(segment), layer_(layer) {}
 
   Status emit(const char* table, std::size_t rows, std::vector<Column> columns) {
-    PhaseClock::Section section(run_.clock, Work::emit);
-    ATTNSCOPE_TRY(run_.sink.batch({table, segment_, layer_, static_cast<std::uint32_t>(rows), std::move(columns)}));
-    run_.progress.heartbeat();
-    return run_.pool.keep_going(0) ? success() : Status(cancelled());
+    PhaseClock::Section section(context_.clock, Work::emit);
+    ATTNSCOPE_TRY(context_.sink.batch({table, segment_, layer_, static_cast<std::uint32_t>(rows), std::move(columns)}));
+    context_.progress.heartbeat();
+    return context_.pool.keep_going(0) ? success() : Status(cancelled());
   }
 
   Status layer_done() {
-    PhaseClock::Section section(run_.clock, Work::emit);
-    return run_.sink.layer_done(segment_, static_cast<std::uint32_t>(layer_));
+    PhaseClock::Section section(context_.clock, Work::emit);
+    return context_.sink.layer_done(segment_, static_cast<std::uint32_t>(layer_));
   }
 
-  RunContext& run() { return run_; }
-  const Plan& plan() const { return run_.plan; }
+  EmitContext& context() { return context_; }
+  const Plan& plan() const { return context_.plan; }
   std::uint32_t layer() const { return static_cast<std::uint32_t>(layer_); }
 
  private:
-  RunContext& run_;
+  EmitContext& context_;
   Segment segment_;
   std::int32_t layer_;
 };
