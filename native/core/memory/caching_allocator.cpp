@@ -121,7 +121,6 @@ std::int32_t CachingAllocator::expand(std::uint8_t pool, std::uint64_t bytes) {
     std::int32_t from = pieces_[at].previous >= 0 && !pieces_[pieces_[at].previous].used ? pieces_[at].previous : at;
     if (!room(from)) continue;
     if (!pieces_[from].mapped && !map(from, std::min(pieces_[from].bytes, bytes))) return -1;
-    if (pieces_[from].previous >= 0 && !pieces_[pieces_[from].previous].used && pieces_[pieces_[from].previous].mapped) return -1;  // merged: cannot be
     while (pieces_[from].bytes < bytes) {
       const std::int32_t next = pieces_[from].next;
       if (!pieces_[next].mapped && !map(next, std::min(pieces_[next].bytes, bytes - pieces_[from].bytes))) return -1;
@@ -130,6 +129,7 @@ std::int32_t CachingAllocator::expand(std::uint8_t pool, std::uint64_t bytes) {
       list(from);
     }
     unlist(from);
+    if (const std::int32_t next = pieces_[from].next; next >= 0 && pieces_[next].mapped && !pieces_[next].used) unlist(next), from = merge(from, next);
     sample();
     return from;
   }
@@ -140,7 +140,7 @@ std::int32_t CachingAllocator::expand(std::uint8_t pool, std::uint64_t bytes) {
 bool CachingAllocator::map(std::int32_t at, std::uint64_t bytes) {
   const std::uint64_t pages = std::min(pieces_[at].bytes, allocators::round_up(bytes, page_bytes(pieces_[at].pool)));
   if (!reserve(pages)) return false;
-  if (pages < pieces_[at].bytes) pieces_[split(at, pages)].mapped = false;
+  if (pages < pieces_[at].bytes) split(at, pages);
   pieces_[at].mapped = true;
   list(at);
   return true;

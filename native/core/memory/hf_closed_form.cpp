@@ -97,7 +97,13 @@ class Form {
     const std::uint64_t index = phase_ == Phase::prefill ? c_.policy.per_layer_call : 0;
     if (offloaded_) kv_ = offloaded_before(l, 0);
     look(Stage::norm, l, {.kv = kv_, .residual = input, .norm = norm_peak()});
-    for (std::uint32_t part = 0; part < parts_; ++part) attention_part(l, part, {.residual = input, .norm = u, .attention = part * w_.part_q * n_, .index = index});
+    for (std::uint32_t part = 0; part < parts_; ++part) {
+      if (part == 3 && parts_ > 5) {  // heads differ by what their layer holds beside them: the first ones and the last
+        if (!offloaded_ && !in_place_) kv_ += (parts_ - 4) * (entry(after(l)) - entry(held(l)));
+        part = parts_ - 1;
+      }
+      attention_part(l, part, {.residual = input, .norm = u, .attention = part * w_.part_q * n_, .index = index});
+    }
     if (parts_ > 1) look(Stage::attention, l, {.kv = kv_, .residual = input, .norm = u, .attention = 2 * q});
     look(Stage::attention, l, {.kv = kv_, .residual = input, .norm = u, .attention = q + u});
     look(Stage::add, l, {.kv = kv_, .residual = input + u, .attention = u});
