@@ -2,6 +2,8 @@
 
 #include "host/buffer.h"
 #include "host/decode.h"
+#include "host/device/device_capture.h"
+#include "host/device/open_device.h"
 #include "host/machine.h"
 #include "host/prefill.h"
 #include "host/weights.h"
@@ -47,6 +49,11 @@ Status run_layers(RunContext& run, Cancellation& cancellation, CaptureSummary& s
 
 Result<CaptureSummary> run_capture(const Plan& plan, CaptureSink& sink, Cancellation& cancellation) {
   ATTNSCOPE_TRY(validate(plan));
+  if (plan.device.name != "cpu") {
+    auto device = open_device(plan.device.name, plan.threads);
+    if (!device) return device.error();
+    return run_capture_on(*device.value(), plan, sink, cancellation);
+  }
   ATTNSCOPE_TRY(check_memory(plan));
   CaptureSummary summary;
   PhaseClock clock;

@@ -4,6 +4,7 @@
 #include <bit>
 #include <cmath>
 
+#include "host/device/open_device.h"
 #include "host/failure.h"
 
 namespace attnscope {
@@ -80,6 +81,14 @@ Status validate_store(const Plan& p) {
   return success();
 }
 
+Status validate_device(const Plan& p) {
+  if (p.device.name == "cpu") return success();
+  if (!cuda_index(p.device.name)) return refuse("device.name", "is \"", p.device.name, "\"; wanted cpu, cuda or cuda:<index>");
+  if (p.vectors == DType::f32)
+    return failure("E_DEVICE_DTYPE", "plan field vectors is f32, which the kernels of device ", p.device.name, " do not take; run with --vectors bf16 or f16");
+  return success();
+}
+
 }  // namespace
 
 bool Plan::skips(std::uint32_t layer) const {
@@ -91,6 +100,7 @@ Status validate(const Plan& plan) {
   ATTNSCOPE_TRY(validate_tokens(plan));
   ATTNSCOPE_TRY(validate_reduce(plan));
   ATTNSCOPE_TRY(validate_store(plan));
+  ATTNSCOPE_TRY(validate_device(plan));
   for (std::uint32_t layer : plan.skip_layers)
     if (layer >= plan.model.layers) return refuse("skipLayers", "holds ", layer, "; the model has ", plan.model.layers, " layers");
   for (const TensorPlan& tensor : plan.tensors)

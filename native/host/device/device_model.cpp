@@ -22,17 +22,17 @@ struct Buffers {
   DeviceBuffer normed, scratch, workspace, cosine, sine, ids, counters, counted;
 };
 
-/// Offsets in the scratch memory, which projections and feed-forward network take in turn.
+/// Offsets in the scratch memory, which projections and feed-forward network take in turn. Rounded attention output is read before
+/// the gate's place is written.
 struct Scratch {
-  std::uint64_t q = 0, k, v, after_projection;     // fp32
-  std::uint64_t attention = 0, gate, up, after_finish;  // in the precision of products
-  Scratch(const Widths& w, std::uint64_t rows, DType compute, DType vectors) {
+  std::uint64_t q = 0, k, v, after_projection;       // fp32
+  std::uint64_t attention = 0, gate = 0, up, after_finish;  // in the precision of products
+  Scratch(const Widths& w, std::uint64_t rows, DType compute) {
     k = aligned(rows * w.query * sizeof(float));
     v = k + aligned(rows * w.kv * sizeof(float));
     after_projection = v + rows * w.kv * sizeof(float);
-    gate = compute == vectors ? 0 : aligned(rows * w.query * size_of(compute));
-    up = gate + aligned(rows * w.wide * size_of(compute));
-    after_finish = up + rows * w.wide * size_of(compute);
+    up = aligned(rows * w.wide * size_of(compute));
+    after_finish = std::max(up + rows * w.wide * size_of(compute), rows * w.query * size_of(compute));
   }
 };
 
@@ -54,7 +54,7 @@ std::uint64_t workspace_bytes(const Widths& w, std::uint32_t block_rows, DType c
 
 std::vector<BufferWant> list(const Plan& plan, DType compute, std::uint32_t block_rows, KernelDevice* device, Buffers& buffers) {
   const Widths w(plan.model);
-  const Scratch scratch(w, block_rows, compute, plan.vectors);
+  const Scratch scratch(w, block_rows, compute);
   const std::uint64_t angles = std::uint64_t{plan.total_tokens()} * (plan.model.head_dim / 2) * sizeof(float);
   const std::uint64_t counters = (2 * std::uint64_t{plan.model.layers} + 1) * sizeof(std::uint32_t);
   constexpr auto activations = MemoryCategory::activations;
@@ -144,7 +144,7 @@ class DeviceLlama final : public DeviceModel {
 
   Result<Projected> project(std::uint32_t layer, const float* hidden, std::uint32_t rows) override {
     const DeviceWeights::Layer w = weights_->layer(layer);
-    const device_model::Scratch at(widths_, rows, compute_, plan_.vectors);
+    const device_model::Scratch at(widths_, rows, compute_);
     const auto floats = [&](std::uint64_t offset) { return reinterpret_cast<float*>(buffers_.scratch.at(offset)); };
     const Projected out{floats(at.q), floats(at.k), floats(at.v)};
     ATTNSCOPE_TRY(normalise(hidden, rows, w.input_norm));
@@ -176,7 +176,7 @@ class DeviceLlama final : public DeviceModel {
 
   Status finish(std::uint32_t layer, const void* attention, DType dtype, std::uint32_t rows, float* hidden) override {
     const DeviceWeights::Layer w = weights_->layer(layer);
-    const device_model::Scratch at(widths_, rows, compute_, plan_.vectors);
+    const device_model::Scratch at(widths_, rows, compute_);
     if (dtype != compute_) {
       void* rounded = buffers_.scratch.at(at.attention);
       ATTNSCOPE_TRY(check(device_.cast({dtype, compute_, rows * widths_.query, attention, rounded})));

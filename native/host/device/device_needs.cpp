@@ -11,13 +11,15 @@ std::uint64_t DeviceNeeds::total() const { return std::accumulate(bytes.begin(),
 DeviceNeeds& DeviceNeeds::operator+=(const DeviceNeeds& other) {
   for (std::size_t i = 0; i < bytes.size(); ++i) bytes[i] += other.bytes[i];
   pinned_bytes += other.pinned_bytes;
+  loading_pinned_bytes += other.loading_pinned_bytes;
   streamed_weights = streamed_weights || other.streamed_weights;
   return *this;
 }
 
 DeviceNeeds needs_of(std::span<const BufferWant> wanted) {
   DeviceNeeds needs;
-  for (const BufferWant& want : wanted) (want.pinned ? needs.pinned_bytes : needs.bytes[static_cast<std::size_t>(want.category)]) += want.bytes;
+  for (const BufferWant& want : wanted)
+    (want.loading ? needs.loading_pinned_bytes : want.pinned ? needs.pinned_bytes : needs.bytes[static_cast<std::size_t>(want.category)]) += want.bytes;
   return needs;
 }
 

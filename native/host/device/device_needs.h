@@ -10,6 +10,7 @@ namespace attnscope {
 struct DeviceNeeds {
   std::array<std::uint64_t, kMemoryCategories> bytes{};  // by MemoryCategory
   std::uint64_t pinned_bytes = 0;                         // host memory that copies use
+  std::uint64_t loading_pinned_bytes = 0;                 // the same, given back before the run begins
   bool streamed_weights = false;
 
   std::uint64_t total() const;
@@ -24,6 +25,7 @@ struct BufferWant {
   MemoryCategory category{};
   const char* advice = "";
   bool pinned = false;
+  bool loading = false;  // pinned only, and given back before the run begins
 };
 
 DeviceNeeds needs_of(std::span<const BufferWant> wanted);

@@ -51,7 +51,7 @@ std::vector<BufferWant> list_weights(const ModelPlan& plan, DType compute, bool 
                                     {&buffers.norms, (2 * std::uint64_t{plan.layers} + 1) * plan.hidden_size * sizeof(float), "the norms' weights", MemoryCategory::weights, kAdvice}};
   if (!plan.tied_embeddings) wanted.push_back({&buffers.head, table, "the output head", MemoryCategory::weights, kAdvice});
   for (DeviceBuffer& buffer : buffers.layers) wanted.push_back({&buffer, layer, "a layer's weights", MemoryCategory::weights, kAdvice});
-  for (DeviceBuffer& buffer : buffers.staging) wanted.push_back({&buffer, staging, "weights on their way to the device", MemoryCategory::weights, "", true});
+  for (DeviceBuffer& buffer : buffers.staging) wanted.push_back({&buffer, staging, "weights on their way to the device", MemoryCategory::weights, "", true, !streamed});
   return wanted;
 }
 
