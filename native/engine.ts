@@ -422,6 +422,12 @@ export interface DeviceInfo {
   library: string;
 }
 
+/**
+ * Device memory that a run allocates, by category, and host memory pinned for copies: counted from the lists of its buffers, before it runs.
+ * Without what matrix products and decoding work in, tens of MiB.
+ */
+export interface DeviceNeeds { bytes: Record<string, number>; pinnedBytes: number; weights: "resident" | "streamed" }
+
 export interface EngineInfo { version: string; simd: string; blas: string; threads: number; cpu: string }
 
 export interface NodeEngine extends CoreEngine {
@@ -432,6 +438,8 @@ export interface NodeEngine extends CoreEngine {
    * the program. Rejects with E_DEVICE_NAME, E_CUDA_LIBRARY, E_CUDA_VERSION, E_CUDA_DEVICE, E_CUDA_FAILED, E_CUDA_CRASHED or E_CUDA_HANGS.
    */
   probeDevice(name: string): Promise<DeviceInfo>;
+  /** What a capture takes on a GPU; needs none. Automatic weights are streamed where all does not fit in `availableBytes` (0: it does). Throws as capture() does for a plan that cannot run. */
+  deviceNeeds(plan: CapturePlan, availableBytes: number): DeviceNeeds;
   capture(plan: CapturePlan, sink: CaptureSink): CaptureJob;
   replay(shape: ReplayShape): NodeHeadReplay;
   runPolicy(plan: PolicyRunPlan, onProgress: (progress: RunProgress) => void): PolicyRunJob;

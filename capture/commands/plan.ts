@@ -1,4 +1,5 @@
 import type { Command } from "commander";
+import type { DeviceInfo, NodeEngine } from "../../native/engine.ts";
 import { requireEngine } from "../engine.ts";
 import { describeFailure } from "../lib/failure.ts";
 import { addRunFlags, runOptions } from "../lib/flags.ts";
@@ -7,7 +8,8 @@ import { formatBytes, formatCount, formatSeconds, formatTable } from "../lib/tex
 import { estimateTime } from "../run/calibrate.ts";
 import type { TimeEstimate } from "../run/calibrate.ts";
 import { tryDevice } from "../run/device.ts";
-import { estimateMemory } from "../run/memory.ts";
+import { estimateGpu, estimateMemory } from "../run/memory.ts";
+import type { MemoryEstimate } from "../run/memory.ts";
 import { prepareRun, sizesByLevel } from "../run/prepare.ts";
 import type { PreparedRun } from "../run/prepare.ts";
 import { LEVELS } from "../run/settings.ts";
@@ -22,14 +24,17 @@ export function addPlan(program: Command): void {
       const options = runOptions(flags);
       const prepared = await prepareRun(options);
       const sizes = sizesByLevel(prepared, options);
-      const memory = estimateMemory(prepared);
-      const time = flags.calibrate ? await tryEstimate(prepared) : { unknown: "not estimated (--no-calibrate)" };
+      const machine = await openMachine(prepared);
+      const gpu = machine.engine === undefined ? undefined : estimateGpu(machine.engine, prepared, machine.gpu);
+      const memory = gpu?.host ?? estimateMemory(prepared);
+      const time = flags.calibrate ? await tryEstimate(machine, prepared) : { unknown: "not estimated (--no-calibrate)" };
       if (flags.json) {
         printJson({
           model: { name: prepared.checkpoint.name, parameters: prepared.checkpoint.parameters, weightBytes: prepared.checkpoint.weightBytes },
           tokens: { prompt: prepared.plan.tokens.length, decode: prepared.decodeSteps }, level: options.level,
           bytes: Object.fromEntries(LEVELS.map((level) => [level, { total: totalBytes(sizes[level]), parts: Object.fromEntries(sumParts(sizes[level]).map(({ part, bytes }) => [part, bytes])), tables: sizes[level] }])),
-          memory: { kind: "modelled", total: memory.bytes, parts: Object.fromEntries(memory.parts.map(({ part, bytes }) => [part, bytes])) },
+          memory: { kind: "modelled", total: memory.bytes, parts: partsOf(memory) },
+          ...(gpu === undefined ? {} : { deviceMemory: { kind: "counted", total: gpu.device.bytes, parts: partsOf(gpu.device), weights: gpu.device.weights, available: gpu.device.availableBytes ?? null } }),
           seconds: "unknown" in time ? null : { kind: "extrapolated", ...time }, warnings: prepared.warnings,
         });
         return;
@@ -42,20 +47,38 @@ export function addPlan(program: Command): void {
         ["all", ...LEVELS.map((level) => formatBytes(totalBytes(sizes[level])))],
       ]));
       printLine("");
-      printLine(formatTable(["in memory (modelled)", options.level], [...memory.parts, { part: "all", bytes: memory.bytes }].map(({ part, bytes }) => [part, formatBytes(bytes)])));
-      printLine("");
+      printLine(`${memoryTable("in memory (modelled)", options.level, memory)}\n`);
+      if (gpu !== undefined) {
+        const { device } = gpu, { availableBytes, weights } = device;
+        printLine(`${memoryTable("on the GPU (counted)", options.level, device)}\nweights ${weights}${availableBytes === undefined ? "" : `; ${formatBytes(availableBytes)} may be used${device.bytes > availableBytes ? ", which is too little: shorter --context, --level overview or fewer --decode" : ""}`}\n`);
+      }
       printLine("unknown" in time ? `seconds: ${time.unknown}` : `about ${formatSeconds(time.total)} (prefill ${formatSeconds(time.prefill)}, decode ${formatSeconds(time.decode)}): ${time.how}`);
     });
 }
 
-/** Without the add-on or the GPU there is nothing to measure with, and sizes are worth printing all the same. */
-async function tryEstimate(prepared: PreparedRun): Promise<TimeEstimate | { unknown: string }> {
+const partsOf = ({ parts }: MemoryEstimate): Record<string, number> => Object.fromEntries(parts.map(({ part, bytes }) => [part, bytes]));
+
+const memoryTable = (title: string, level: string, { parts, bytes }: MemoryEstimate): string =>
+  formatTable([title, level], [...parts, { part: "all", bytes }].map((row) => [row.part, formatBytes(row.bytes)]));
+
+/** The engine and the GPU as far as they are there; `why` says what is missing. */
+interface Machine { engine?: NodeEngine; gpu?: DeviceInfo | undefined; why?: string }
+
+async function openMachine({ plan }: PreparedRun): Promise<Machine> {
+  const machine: Machine = {};
   try {
-    const engine = await requireEngine();
-    return await estimateTime(engine, prepared, await tryDevice(engine, prepared.plan.device));
+    machine.engine = await requireEngine();
+    machine.gpu = await tryDevice(machine.engine, plan.device);
   } catch (error) {
-    const failure = describeFailure(error);
-    if (!/^E_(ENGINE|CUDA)_/.test(failure.code)) throw error;
-    return { unknown: `unknown, because the ${failure.code.startsWith("E_CUDA_") ? "GPU cannot be used" : "engine is not there"} (${failure.code}: ${failure.message})` };
+    const { code, message } = describeFailure(error);
+    if (!/^E_(ENGINE|CUDA)_/.test(code)) throw error;
+    machine.why = `${machine.engine === undefined ? "the engine is not there" : "the GPU cannot be used"} (${code}: ${message})`;
   }
+  return machine;
+}
+
+/** Without the add-on or the GPU there is nothing to measure with, and sizes are worth printing all the same. */
+async function tryEstimate({ engine, gpu, why }: Machine, prepared: PreparedRun): Promise<TimeEstimate | { unknown: string }> {
+  if (engine === undefined || why !== undefined) return { unknown: `unknown, because ${why ?? "the engine is not there"}` };
+  return await estimateTime(engine, prepared, gpu);
 }

@@ -1,3 +1,4 @@
+import type { DeviceInfo, NodeEngine } from "../../native/engine.ts";
 import type { PreparedRun } from "./prepare.ts";
 
 /** Peak memory by part, modelled from what the engine allocates; measured peaks are in the capture's summary. */
@@ -9,6 +10,28 @@ const GROUP_BYTES = 256 * 2 ** 20;
 const CELL_BYTES = 23;
 /** Node, the add-on and the buffers of batches on their way to the disk. */
 const PROCESS_BYTES = 150e6;
+
+/** What a run takes of a GPU: counted by the engine, from the buffers that the run would allocate. */
+export interface GpuEstimate extends MemoryEstimate {
+  weights: "resident" | "streamed";
+  /** Memory it may take; undefined where neither a GPU nor an option says. */
+  availableBytes: number | undefined;
+}
+
+/** undefined for a run on the processor. */
+export function estimateGpu(engine: NodeEngine, { plan, checkpoint }: PreparedRun, gpu: DeviceInfo | undefined): { device: GpuEstimate; host: MemoryEstimate } | undefined {
+  if (plan.device === undefined || plan.device.name === "cpu") return undefined;
+  const limit = plan.device.memoryBytes > 0 ? plan.device.memoryBytes : undefined;
+  const availableBytes = gpu === undefined ? limit : Math.min(gpu.freeBytes, limit ?? gpu.freeBytes);
+  const needs = engine.deviceNeeds(plan, availableBytes ?? 0);
+  return {
+    device: { ...summed(Object.entries(needs.bytes).map(([part, bytes]) => ({ part, bytes }))), weights: needs.weights, availableBytes },
+    // Tables are made of the results of one layer while the next one's come: twice what is pinned.
+    host: summed([{ part: "weights (mapped)", bytes: checkpoint.weightBytes }, { part: "results on their way", bytes: 2 * needs.pinnedBytes }, { part: "process", bytes: PROCESS_BYTES }]),
+  };
+}
+
+const summed = (parts: MemoryEstimate["parts"]): MemoryEstimate => ({ parts, bytes: parts.reduce((sum, { bytes }) => sum + bytes, 0) });
 
 export function estimateMemory({ checkpoint, plan, decodeSteps, run }: PreparedRun): MemoryEstimate {
   const { heads, kvHeads, headDim, hiddenSize, feedForwardSize, layers, vocabSize } = checkpoint.model;
@@ -31,5 +54,5 @@ export function estimateMemory({ checkpoint, plan, decodeSteps, run }: PreparedR
     { part: "logits", bytes: (plan.store.logits ? Math.min(prompt, 512) : 1) * vocabSize * FLOAT },
     { part: "process", bytes: PROCESS_BYTES },
   ];
-  return { parts, bytes: parts.reduce((sum, { bytes }) => sum + bytes, 0) };
+  return summed(parts);
 }

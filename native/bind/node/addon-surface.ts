@@ -1,5 +1,5 @@
 import type {
-  CapturePlan, CaptureSummary, ColumnBatch, DeviceInfo, DType, EngineInfo, NodeHeadReplay, ParsedPolicy, PolicyRunPlan, PolicyRunResult, ReplayShape, RunProgress, TileGrid, TileJob, TileValues, TimingColumnData, TimingOption, TimingPlan, TimingProgress,
+  CapturePlan, CaptureSummary, ColumnBatch, DeviceInfo, DeviceNeeds, DType, EngineInfo, NodeHeadReplay, ParsedPolicy, PolicyRunPlan, PolicyRunResult, ReplayShape, RunProgress, TileGrid, TileJob, TileValues, TimingColumnData, TimingOption, TimingPlan, TimingProgress,
   TimingSkip, VectorData,
 } from "../../engine.ts";
 
@@ -8,6 +8,7 @@ export interface Addon {
   info(): EngineInfo;
   /** Called in a child process alone (probe.ts): a broken driver may crash or hang in it. */
   deviceInfo(name: string): DeviceInfo;
+  deviceNeeds(plan: CapturePlan, availableBytes: number): DeviceNeeds;
   TileJob: new (grid: TileGrid, scale: number, window: number) => TileJob;
   mergeTiles(a: TileValues, b: TileValues): TileValues;
   tileCounts(grid: TileGrid, rowBegin: number, rowEnd: number, window: number): Uint32Array;

@@ -28,6 +28,7 @@ Napi::Value info(const Napi::CallbackInfo& call) {
 Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   exports.Set("info", Napi::Function::New<info>(env));
   exports.Set("deviceInfo", Napi::Function::New<device_info>(env));
+  exports.Set("deviceNeeds", Napi::Function::New<device_memory_needs>(env));
   exports.Set("startCapture", Napi::Function::New<start_capture>(env));
   exports.Set("startPolicyRun", Napi::Function::New<start_policy_run>(env));
   exports.Set("startTimings", Napi::Function::New<start_timings>(env));

@@ -7,6 +7,8 @@
 #include <string_view>
 
 #include "bind/node/js_error.h"
+#include "bind/node/plan_reader.h"
+#include "host/device/device_capture.h"
 #include "host/device/open_device.h"
 #include "host/kernels/open_cuda.h"
 
@@ -55,6 +57,21 @@ Napi::Value device_info(const Napi::CallbackInfo& info) {
   object.Set("cacheBytes", static_cast<double>(facts.cache_bytes));
   object.Set("products", facts.products);
   object.Set("library", info[0].ToString().Utf8Value() == "cpu" ? std::string() : cuda_library_file());
+  return object;
+}
+
+Napi::Value device_memory_needs(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  const Plan plan = read_plan(info[0]);
+  if (const Status status = validate(plan); !status) throw js_error(env, status.error());
+  const double available = info[1].ToNumber().DoubleValue();
+  const DeviceNeeds needs = device_needs(plan, {}, nullptr, available > 0 ? static_cast<std::uint64_t>(available) : 0);
+  Napi::Object bytes = Napi::Object::New(env);
+  for (std::size_t i = 0; i < needs.bytes.size(); ++i) bytes.Set(name_of(static_cast<MemoryCategory>(i)), static_cast<double>(needs.bytes[i]));
+  Napi::Object object = Napi::Object::New(env);
+  object.Set("bytes", bytes);
+  object.Set("pinnedBytes", static_cast<double>(needs.pinned_bytes));
+  object.Set("weights", needs.streamed_weights ? "streamed" : "resident");
   return object;
 }
 

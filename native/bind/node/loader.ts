@@ -69,6 +69,7 @@ function engineOf(addon: Addon, addonPath: string): NodeEngine {
     workRatio: translated((known, wanted) => addon.workRatio(known.flops, known.bytes, wanted.flops, wanted.bytes)),
     compiledDim: translated((headDim) => addon.compiledDim(headDim)),
     replay: (shape) => openReplay(addon, shape),
+    deviceNeeds: translated((plan, availableBytes) => addon.deviceNeeds(plan, availableBytes)),
     probeDevice: (name) => probeDevice(addonPath, name),
     capture: (plan, sink) => startCapture(addon, plan, sink),
     runPolicy: (plan, onProgress) => startPolicyRun(addon, plan, onProgress),
