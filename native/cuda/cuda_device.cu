@@ -177,6 +177,7 @@ class CudaDevice : public KernelDevice {
   Outcome gather(const GatherArgs& args) override { return said(run_gather(args, stream_)); }
   Outcome count_non_finite(const NonFiniteArgs& args) override { return said(run_count_non_finite(args, stream_)); }
   Outcome moments(const MomentsArgs& args) override { return said(run_moments(args, stream_)); }
+  Outcome coverage(const CoverageArgs& args) override { return said(run_coverage(args, stream_)); }
 
   std::size_t workspace_bytes(const DecodeArgs& args) override { return workspace_of(args); }
   std::size_t workspace_bytes(const StripArgs& args) override { return workspace_of(args); }

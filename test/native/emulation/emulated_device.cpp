@@ -116,6 +116,7 @@ class EmulatedDevice : public KernelDevice {
   Outcome gather(const GatherArgs& args) override { return gpu::run_gather(args, {}); }
   Outcome count_non_finite(const NonFiniteArgs& args) override { return gpu::run_count_non_finite(args, {}); }
   Outcome moments(const MomentsArgs& args) override { return gpu::run_moments(args, {}); }
+  Outcome coverage(const CoverageArgs& args) override { return gpu::run_coverage(args, {}); }
 
   std::size_t workspace_bytes(const DecodeArgs& args) override { return gpu::workspace_of(args); }
   std::size_t workspace_bytes(const StripArgs& args) override { return gpu::workspace_of(args); }
