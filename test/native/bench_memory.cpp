@@ -47,8 +47,8 @@ int main() {
     for (const bool expandable : {false, true}) {
       AllocatorReport report;
       const double replay = seconds_of([&] { report = replay_allocator(list.events, {.limit = 0, .expandable_segments = expandable}); });
-      std::printf("replay        %-14s %7zu events: script %6.1f ms, allocator%s %6.1f ms = %.1f ms a 500K events\n", scheme, list.events.size(), script * 1e3, expandable ? " (expandable)" : "", replay * 1e3,
-                  replay * 1e3 * 5e5 / static_cast<double>(list.events.size()));
+      std::printf("replay        %-14s %7zu events: script %6.1f ms, allocator%s %6.1f ms = %.1f ms a 500K events\n", scheme, list.events.size(),
+                  script * 1e3, expandable ? " (expandable)" : "", replay * 1e3, replay * 1e3 * 5e5 / static_cast<double>(list.events.size()));
     }
   }
   const ConfigAt at = [](std::uint32_t tokens) { return config(llama3_8b(), "mom", tokens, 200); };

@@ -103,7 +103,8 @@ void check_layout(const CachingAllocator& allocator) {
 
 TEST("requests take the segments that PyTorch gives them") {
   for (const auto& [bytes, first, segment] : {std::tuple{512ull, 512ull, 2 * MB}, {1ull, 512ull, 2 * MB}, {MB + 0ull, MB + 0ull, 2 * MB}, {MB + 1, MB + 512, 20 * MB},
-                                             {10 * MB - 512, 10 * MB - 512, 20 * MB}, {10 * MB + 0ull, 10 * MB + 0ull, 10 * MB}, {10 * MB + 1, 10 * MB + 512, 12 * MB}, {25 * MB, 26 * MB, 26 * MB}}) {
+                                             {10 * MB - 512, 10 * MB - 512, 20 * MB}, {10 * MB + 0ull, 10 * MB + 0ull, 10 * MB}, {10 * MB + 1, 10 * MB + 512, 12 * MB},
+                                             {25 * MB, 26 * MB, 26 * MB}}) {
     Run run;
     CHECK(run.alloc(1, bytes));
     CHECK_EQUAL(run.report().reserved, segment);

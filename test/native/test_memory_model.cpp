@@ -37,9 +37,10 @@ std::string text(const Config& c) {
   const ModelShape& m = c.model;
   const Scheme& s = c.scheme;
   char line[400];
-  std::snprintf(line, sizeof line, "L%u H%u/%u hd%u d%u I%u V%u dtype%d kv%d N%u G%u chunk%u rows%d up%d mini%d:%u/%u last%d offload%d reload%d cache%d kept%zu decode%d", m.layers, m.heads, m.kv_heads, m.head_dim,
-                m.hidden, m.feed_forward, m.vocab, int(c.dtype), int(c.kv.type), c.prompt_tokens, c.decode_steps, s.chunk_tokens, int(s.logits.rows), s.logits.upcast, int(s.mini.mode), s.mini.piece_tokens,
-                s.mini.pieces, int(s.mini.last_mlp), int(s.offload.unit), s.offload.reload, int(s.cache), c.retention.kept.size(), int(c.retention.decode));
+  std::snprintf(line, sizeof line, "L%u H%u/%u hd%u d%u I%u V%u dtype%d kv%d N%u G%u chunk%u rows%d up%d mini%d:%u/%u:%d offload%d:%d cache%d kept%zu:%d",
+                m.layers, m.heads, m.kv_heads, m.head_dim, m.hidden, m.feed_forward, m.vocab, int(c.dtype), int(c.kv.type), c.prompt_tokens,
+                c.decode_steps, s.chunk_tokens, int(s.logits.rows), s.logits.upcast, int(s.mini.mode), s.mini.piece_tokens, s.mini.pieces,
+                int(s.mini.last_mlp), int(s.offload.unit), s.offload.reload, int(s.cache), c.retention.kept.size(), int(c.retention.decode));
   return line;
 }
 
@@ -60,8 +61,8 @@ TEST("the closed form is the peak of the event list, to the byte, and its parts 
       for (const Category category : {Category::weights, Category::workspace})
         CHECK_EQUAL(form.by_category[std::size_t(category)], script.by_category[std::size_t(category)]);
       if (form.bytes != script.bytes) {
-        std::printf("    %s: %s\n    form %s layer %d, script %s layer %d %s step %u\n", implementation.id, text(c).c_str(), name_of(form.stage), form.layer, name_of(script.event.op), script.event.layer,
-                    name_of(script.event.phase), script.event.step);
+        std::printf("    %s: %s\n    form %s layer %d, script %s layer %d %s step %u\n", implementation.id, text(c).c_str(), name_of(form.stage),
+                    form.layer, name_of(script.event.op), script.event.layer, name_of(script.event.phase), script.event.step);
         return;
       }
     }
@@ -70,6 +71,7 @@ TEST("the closed form is the peak of the event list, to the byte, and its parts 
 
 TEST("the closed form names the moment and the holders that the script has") {
   std::mt19937 random(8);
+  int compared = 0;
   for (int round = 0; round < 500; ++round) {
     const Config c = random_config(random);
     for (const Implementation& implementation : implementations()) {
@@ -77,10 +79,12 @@ TEST("the closed form names the moment and the holders that the script has") {
       slow.closed_form = nullptr;
       const ClosedForm fast = peak(implementation, c).value(), run = peak(slow, c).value();
       if (fast.phase != run.phase || fast.step != run.step || fast.layer != run.layer) continue;  // a tie, reached more than once
-      if (fast.stage != run.stage) continue;
+      CHECK(fast.stage == run.stage || (fast.stage == Stage::mlp && run.stage == Stage::mlp_concat));
       for (std::size_t i = 0; i < kCategories; ++i) CHECK_EQUAL(fast.by_category[i], run.by_category[i]);
+      ++compared;
     }
   }
+  CHECK(compared > 700);
 }
 
 TEST("every block is freed once, as it was allocated, and what stays are weights, tables, ids, the cache and the last logits") {
@@ -143,6 +147,71 @@ TEST("weights are what the tensors of a checkpoint sum to") {
     for (const WeightTensor& tensor : weight_tensors(model, attnscope::DType::bf16)) bytes += tensor.bytes;
     CHECK_EQUAL(bytes, weight_bytes(model, attnscope::DType::bf16));
   }
+}
+
+TEST("the formulas of decoding: a copy of one layer's keys, repeated keys, or nothing where the cache is written in place") {
+  const std::uint32_t tokens = 60000, steps = 50;
+  const double weights = double(weight_bytes(llama3_8b(), attnscope::DType::bf16)) + 8519680, all = tokens + steps, row = 256512, cache = 131072, k = 2048, q = 8192;
+  const auto decode_peak = [&](const char* implementation, Scheme::Cache kind) {
+    Config c = config(llama3_8b(), "last-token", tokens, steps);
+    c.scheme.chunk_tokens = 20;    // so that decode is what peaks
+    c.scheme.cache = kind;
+    return peak(*find_implementation(implementation).value(), c).value();
+  };
+  const ClosedForm growing = decode_peak("hf-eager-fa2", Scheme::Cache::growing);
+  CHECK(growing.phase == Phase::decode && growing.stage == Stage::append && growing.layer == 31);
+  CHECK_NEAR(double(growing.bytes), weights + all * (cache + k) + 2 * row, 1e-4, 0);
+  const ClosedForm repeated = decode_peak("hf-sdpa", Scheme::Cache::growing);
+  CHECK(repeated.stage == Stage::attention);
+  CHECK_NEAR(double(repeated.bytes), weights + all * (cache + 2 * q) + 2 * row, 5e-3, 0);
+  const ClosedForm in_place = decode_peak("hf-eager-fa2", Scheme::Cache::in_place);
+  CHECK_NEAR(double(in_place.bytes), weights + all * cache, 5e-3, 0);
+}
+
+TEST("a retention policy's kept tokens replace the context layer by layer, beside one layer's whole prompt") {
+  const std::uint32_t tokens = 100000;
+  Config c = config(llama3_8b(), "last-token", tokens, 0);
+  const ClosedForm whole = peak(implementations()[0], c).value();
+  std::uint64_t kept_tokens = 0;
+  for (std::uint32_t layer = 0; layer < 32; ++layer) {
+    c.retention.kept.push_back(2000 + 500 * layer);
+    kept_tokens += layer < 31 ? c.retention.kept.back() : 0;
+  }
+  const ClosedForm evicting = peak(implementations()[0], c).value();
+  CHECK_EQUAL(evicting.by_category[std::size_t(Category::kv)] + (evicting.stage == Stage::mlp ? 0 : 1), 4096 * (kept_tokens + c.retention.kept.back()));
+  CHECK(evicting.stage == Stage::mlp && evicting.layer == 31 && evicting.bytes < whole.bytes);
+  Peak script;
+  CHECK(run_script(implementations()[0], c, script).ok());
+  std::uint64_t left = 0;
+  for (const std::uint32_t kept : c.retention.kept) left += 4096ull * kept;
+  CHECK_EQUAL(script.now(Category::kv), left);
+  // Steps add a token a layer, or evict one.
+  c.decode_steps = 30;
+  for (const bool holds : {false, true}) {
+    c.retention.decode = holds ? Retention::Decode::holds : Retention::Decode::grows;
+    Peak run;
+    CHECK(run_script(implementations()[0], c, run).ok());
+    CHECK_EQUAL(run.now(Category::kv), left + (holds ? 0 : 30 * 32 * 4096));
+  }
+  // A prefill policy's index lives through one layer's attention; tables stay.
+  Config indexed = config(llama3_8b(), "last-token", tokens, 0);
+  const std::uint64_t plain = peak(implementations()[0], indexed).value().bytes;
+  indexed.policy = {1000, 5000000};
+  CHECK_EQUAL(peak(implementations()[0], indexed).value().bytes, plain + 5000000);
+}
+
+TEST("int4 keys and values by KIVI's groups: less than a third of the cache, and one layer in full while attention reads it") {
+  Config c = config(llama3_8b(), "last-token", 100000, 20);
+  const std::uint64_t plain = cache_bytes(c, 100020);
+  c.kv = {KvType::int4, {KvScales::Per::channel, 32, 2, true}, {KvScales::Per::token, 32, 2, true}};
+  CHECK(cache_bytes(c, 100020) < 0.32 * double(plain));
+  Peak run;
+  CHECK(run_script(implementations()[0], c, run).ok());
+  CHECK_EQUAL(run.now(Category::kv), cache_bytes(c, 100020));
+  Config steps = c;
+  steps.scheme.chunk_tokens = 100;
+  const ClosedForm form = peak(implementations()[0], steps).value();
+  CHECK(form.by_category[std::size_t(Category::attention)] >= 2 * 2048ull * 100000);
 }
 
 TEST("quantised keys take their bits and their scales") {

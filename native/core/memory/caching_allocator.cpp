@@ -16,6 +16,11 @@ std::uint64_t segment_bytes(std::uint64_t bytes) {
   return bytes < own_segment_from ? large_segment : round_up(bytes, 2 * mebi);
 }
 
+struct BySize {
+  template <class Free>
+  bool operator()(const Free& a, const Free& b) const { return a.bytes != b.bytes ? a.bytes < b.bytes : a.address < b.address; }
+};
+
 }  // namespace
 }  // namespace allocators
 
@@ -41,7 +46,8 @@ bool CachingAllocator::allocate(const Event& event) {
   }
   if (at < 0) {
     report_.failed = true;
-    report_.failure = {report_.events, event, settings_.expandable_segments ? round_up(bytes, page_bytes(pool)) : segment_bytes(bytes), report_.reserved, report_.allocated, largest_free()};
+    const std::uint64_t wanted = settings_.expandable_segments ? round_up(bytes, page_bytes(pool)) : segment_bytes(bytes);
+    report_.failure = {report_.events, event, wanted, report_.reserved, report_.allocated, largest_free()};
     return false;
   }
   const std::uint64_t rest = pieces_[at].bytes - bytes;
@@ -168,7 +174,8 @@ void CachingAllocator::release_cached() {
 
 /// Pages that lie in a free piece as a whole go back to the device; what is left of it on either side stays.
 void CachingAllocator::unmap_free_pages(std::int32_t at) {
-  const std::uint64_t page = page_bytes(pieces_[at].pool), begin = allocators::round_up(pieces_[at].address, page), end = (pieces_[at].address + pieces_[at].bytes) / page * page;
+  const std::uint64_t page = page_bytes(pieces_[at].pool), first = pieces_[at].address;
+  const std::uint64_t begin = allocators::round_up(first, page), end = (first + pieces_[at].bytes) / page * page;
   if (begin >= end) return;
   unlist(at);
   if (begin > pieces_[at].address) {
@@ -223,13 +230,12 @@ std::int32_t CachingAllocator::merge(std::int32_t at, std::int32_t next) {
 void CachingAllocator::list(std::int32_t at) {
   std::vector<Free>& to = free_[pieces_[at].pool];
   const Free entry{pieces_[at].bytes, pieces_[at].address, at};
-  to.insert(std::lower_bound(to.begin(), to.end(), entry, [](const Free& a, const Free& b) { return a.bytes != b.bytes ? a.bytes < b.bytes : a.address < b.address; }), entry);
+  to.insert(std::lower_bound(to.begin(), to.end(), entry, allocators::BySize{}), entry);
 }
 
 void CachingAllocator::unlist(std::int32_t at) {
   std::vector<Free>& from = free_[pieces_[at].pool];
-  const Piece& piece = pieces_[at];
-  auto found = std::lower_bound(from.begin(), from.end(), piece, [](const Free& a, const Piece& b) { return a.bytes != b.bytes ? a.bytes < b.bytes : a.address < b.address; });
+  const auto found = std::lower_bound(from.begin(), from.end(), Free{pieces_[at].bytes, pieces_[at].address, at}, allocators::BySize{});
   if (found != from.end() && found->piece == at) from.erase(found);
 }
 
@@ -264,7 +270,8 @@ std::vector<BlockView> CachingAllocator::blocks() const {
       const Piece& p = pieces_[at];
       if (!p.mapped) continue;
       end = p.address + p.bytes;
-      out.push_back({segment, 0, p.address - start, p.bytes, p.used ? p.requested : 0, p.used ? p.block : 0, static_cast<std::uint8_t>(p.pool / 2), p.pool % 2 == 0});
+      out.push_back({segment, 0, p.address - start, p.bytes, p.used ? p.requested : 0, p.used ? p.block : 0,
+                     static_cast<std::uint8_t>(p.pool / 2), p.pool % 2 == 0});
     }
     for (std::size_t i = first; i < out.size(); ++i) out[i].segment_bytes = end - start;
   }

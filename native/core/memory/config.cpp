@@ -65,7 +65,8 @@ Result<Scheme> named_scheme(std::string_view name) {
     s.logits.rows = LogitsMode::Rows::last;
     s.offload = {Offload::Unit::head, false};
   } else {
-    return Error{"E_MEMORY_SCHEME", "no scheme is called \"" + std::string(name) + "\"; there are standard, last-token, chunked, mini-sequence, offload, mom and headinfer"};
+    return Error{"E_MEMORY_SCHEME", "no scheme is called \"" + std::string(name) +
+                                        "\"; there are standard, last-token, chunked, mini-sequence, offload, mom and headinfer"};
   }
   return s;
 }

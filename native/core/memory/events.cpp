@@ -8,8 +8,8 @@ namespace {
 
 constexpr const char* categories[] = {"weights", "kv", "residual", "norm", "attention", "mlp", "logits", "activations", "index", "workspace", "capture"};
 constexpr const char* phases[] = {"load", "prefill", "reload", "decode"};
-constexpr const char* ops[] = {"weights", "inputs", "embed", "mask", "rotary", "norm", "qkv", "rope", "append", "prefetch", "evict", "attention", "out_proj", "retain", "add",
-                               "mlp", "mlp_concat", "final_norm", "lm_head", "reload", "end"};
+constexpr const char* ops[] = {"weights",  "inputs",   "embed",  "mask", "rotary", "norm",       "qkv",        "rope",    "append", "prefetch", "evict", "attention",
+                               "out_proj", "retain", "add",  "mlp",    "mlp_concat", "final_norm", "lm_head", "reload", "end"};
 constexpr const char* kinds[] = {"alloc", "free", "host_alloc", "host_free", "d2h", "h2d"};
 static_assert(std::size(categories) == kCategories && std::size(ops) == static_cast<std::size_t>(Op::end) + 1);
 

@@ -11,8 +11,8 @@ namespace attnscope::memory {
 enum class Category : std::uint8_t { weights, kv, residual, norm, attention, mlp, logits, activations, index, workspace, capture };
 inline constexpr std::size_t kCategories = 11;
 enum class Phase : std::uint8_t { load, prefill, reload, decode };
-enum class Op : std::uint8_t { weights, inputs, embed, mask, rotary, norm, qkv, rope, append, prefetch, evict, attention, out_proj, retain, add, mlp, mlp_concat,
-                               final_norm, lm_head, reload, end };
+enum class Op : std::uint8_t { weights, inputs, embed, mask, rotary, norm, qkv, rope, append, prefetch, evict, attention, out_proj, retain, add, mlp,
+                               mlp_concat, final_norm, lm_head, reload, end };
 /// alloc, free: on the device. host_alloc, host_free: pinned memory. d2h, h2d: bytes over the link.
 enum class Kind : std::uint8_t { alloc, free, host_alloc, host_free, d2h, h2d };
 

@@ -184,13 +184,18 @@ class Form {
 
   // Keys and values. Where they are offloaded, two or three entries are on the device: the first layer's through the whole first
   // call, the one before until the current one is appended to, later the next one, on its way.
-  std::uint64_t keys(std::uint64_t tokens) const { return stored_bytes(c_.kv.type, c_.kv.keys, w_.element, tokens, c_.model.kv_heads / parts_, c_.model.head_dim); }
-  std::uint64_t values(std::uint64_t tokens) const { return stored_bytes(c_.kv.type, c_.kv.values, w_.element, tokens, c_.model.kv_heads / parts_, c_.model.head_dim); }
+  std::uint64_t stored(const KvScales& scales, std::uint64_t tokens) const {
+    return stored_bytes(c_.kv.type, scales, w_.element, tokens, c_.model.kv_heads / parts_, c_.model.head_dim);
+  }
+  std::uint64_t keys(std::uint64_t tokens) const { return stored(c_.kv.keys, tokens); }
+  std::uint64_t values(std::uint64_t tokens) const { return stored(c_.kv.values, tokens); }
   std::uint64_t entry(std::uint64_t tokens) const { return keys(tokens) + values(tokens); }
   std::uint64_t held(std::uint32_t l) const { return held_.empty() ? held_all_ : held_[l]; }
   std::uint64_t after(std::uint32_t l) const { return held_.empty() ? after_all_ : after_[l]; }
   std::uint64_t in_place_bytes() const { return slots_ * entry(std::uint64_t{c_.prompt_tokens} + c_.decode_steps); }
-  std::uint64_t uniform_before(std::uint32_t l) const { return in_place_ ? in_place_bytes() : parts_ * (l * entry(after_all_) + (layers_ - l) * entry(held_all_)); }
+  std::uint64_t uniform_before(std::uint32_t l) const {
+    return in_place_ ? in_place_bytes() : parts_ * (l * entry(after_all_) + (layers_ - l) * entry(held_all_));
+  }
   std::uint64_t all_held() const { return total(held_, held_all_); }
   std::uint64_t all_after() const { return total(after_, after_all_); }
   std::uint64_t total(const std::vector<std::uint64_t>& by_layer, std::uint64_t uniform) const {

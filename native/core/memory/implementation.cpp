@@ -11,16 +11,37 @@ namespace {
 constexpr Implementation all[] = {
     {"hf-eager-fa2", "transformers 4.45 to 4.50, eager, FlashAttention-2: the stack that MOM measured.",
      [](const Config& c, Recorder& r) { hf_script(c, HfAttention::fa2, r); }, [](const Config& c) { return hf_closed_form(c, HfAttention::fa2); }},
-    {"hf-sdpa", "transformers 4.45 to 4.50, eager, scaled_dot_product_attention: keys and values are repeated for every query head, calls after the first make a mask.",
+    {"hf-sdpa",
+     "transformers 4.45 to 4.50, eager, scaled_dot_product_attention: keys and values are repeated for every query head, calls after the first make a mask.",
      [](const Config& c, Recorder& r) { hf_script(c, HfAttention::sdpa, r); }, [](const Config& c) { return hf_closed_form(c, HfAttention::sdpa); }},
 };
 
-constexpr const char* stages[] = {"load", "mask", "rotary", "norm", "rope", "append", "attention", "retain", "mlp", "mlp_concat", "add", "final_norm", "lm_head", "reload"};
+constexpr const char* stages[] = {"load",   "mask", "rotary",     "norm", "rope",       "append",  "attention",
+                                  "retain", "mlp",  "mlp_concat", "add",  "final_norm", "lm_head", "reload"};
+constexpr const char* formulas[] = {
+    "W",
+    "W + KV + n u + 2 e n T: a mask and the copy that cuts it",
+    "W + KV + n u + angles, cosines and sines in fp32",
+    "W + KV + 2..3 n u + an fp32 copy and its squares, 8 n d",
+    "W + KV + 3 n u + n max(4 q + 2 k, 2 q + 5 k): rotated halves and products",
+    "W + KV + the keys of a layer once more, k T + n (3 u + q + 2 k)",
+    "W + KV + 3 n u + 2 n q + keys and values repeated for every head, or an fp32 sum a head",
+    "W + KV + what a layer keeps, copied",
+    "W + KV + 4 n u + 3 n i, of the largest piece and the outputs before it",
+    "W + KV + 4 n u + 2 n u: pieces and their concatenation",
+    "W + KV + 4..5 n u",
+    "W + KV + 2 n u + an fp32 copy and its squares, 8 n d",
+    "W + KV + n u + v a row of logits",
+    "W + all keys and values + the last call's logits",
+};
+static_assert(std::size(formulas) == std::size(stages));
 
 }  // namespace
 }  // namespace known
 
 const char* name_of(Stage stage) { return known::stages[static_cast<std::size_t>(stage)]; }
+
+const char* formula_of(Stage stage) { return known::formulas[static_cast<std::size_t>(stage)]; }
 
 std::span<const Implementation> implementations() { return known::all; }
 

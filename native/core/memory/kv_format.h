@@ -25,6 +25,7 @@ struct KvFormat {
 };
 
 /// Bytes of one of K and V of `tokens` in `heads` kv heads of `head_dim` channels.
-std::uint64_t stored_bytes(KvType type, const KvScales& scales, std::uint64_t element_bytes, std::uint64_t tokens, std::uint64_t heads, std::uint64_t head_dim);
+std::uint64_t stored_bytes(KvType type, const KvScales& scales, std::uint64_t element_bytes, std::uint64_t tokens, std::uint64_t heads,
+                           std::uint64_t head_dim);
 
 }  // namespace attnscope::memory

@@ -29,7 +29,8 @@ struct Phases final : EventSink {
 }  // namespace
 }  // namespace requests
 
-Result<RequestTotals> request_totals(const Implementation& implementation, const Config& config, const AllocatorSettings& settings, const DevicePeaks& device, const Efficiency& reached) {
+Result<RequestTotals> request_totals(const Implementation& implementation, const Config& config, const AllocatorSettings& settings,
+                                     const DevicePeaks& device, const Efficiency& reached) {
   RequestTotals out;
   requests::Phases phases;
   CachingAllocator allocator(settings);

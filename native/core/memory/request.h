@@ -17,8 +17,8 @@ struct RequestTotals {
 };
 
 /// One pass over the script. Where the allocator runs out of memory, what follows is not counted. E_MEMORY_CONFIG.
-Result<RequestTotals> request_totals(const Implementation& implementation, const Config& config, const AllocatorSettings& allocator, const DevicePeaks& device = {},
-                                     const Efficiency& reached = {});
+Result<RequestTotals> request_totals(const Implementation& implementation, const Config& config, const AllocatorSettings& allocator,
+                                     const DevicePeaks& device = {}, const Efficiency& reached = {});
 
 /// A switch, and the peak with it.
 struct Remedy {

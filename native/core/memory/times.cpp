@@ -57,7 +57,8 @@ DecodeFit fit_decode(std::span<const double> tokens, std::span<const double> rat
 PrefillWork prefill_work(const Config& c) {
   const double n = c.prompt_tokens, rows = c.scheme.logits.rows == LogitsMode::Rows::all ? n : prefill_calls(c);
   const double spared = last_token_mlp(c) ? 3.0 * c.model.hidden * c.model.feed_forward * (n - prefill_calls(c)) : 0;
-  return {2 * (n * fits::layer_weights(c.model) + rows * fits::head_weights(c.model) - spared), 2.0 * c.model.layers * c.model.heads * c.model.head_dim * n * n};
+  return {2 * (n * fits::layer_weights(c.model) + rows * fits::head_weights(c.model) - spared),
+          2.0 * c.model.layers * c.model.heads * c.model.head_dim * n * n};
 }
 
 Efficiency efficiency(const Config& measured, const PrefillFit& prefill, const DecodeFit& decode, const DevicePeaks& device) {

@@ -82,7 +82,8 @@ std::vector<Row> offload_rows() {
     const Transfers& moved = totals.value().transfers;
     const double extra = times::lines[3].first_token_s[i] - times::lines[2].first_token_s[i], bytes = static_cast<double>(moved.bytes(Phase::prefill) + moved.bytes(Phase::reload));
     const std::string name = "MOM, " + std::to_string(static_cast<int>(times::contexts[i] / 1000)) + "K: ";
-    rows.push_back({name + "moved to the host", "GB", published_gb[i], static_cast<double>(moved.bytes(Phase::prefill)) / 1e9, "all 32 layers' keys and values; ours without the first and last, which never leave"});
+    rows.push_back({name + "moved to the host", "GB", published_gb[i], static_cast<double>(moved.bytes(Phase::prefill)) / 1e9,
+                    "all 32 layers' keys and values; ours without the first and last, which never leave"});
     rows.push_back({name + "rate of both ways that the extra first-token time over mini-sequence means", "GB/s", published_rate[i], bytes / extra / 1e9, "the same two layers"});
     rows.push_back({name + "pinned on the host, in powers of two", "GB", 0, static_cast<double>(moved.host_bytes) / 1e9, "nothing published"});
   }
