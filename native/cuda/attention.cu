@@ -12,7 +12,7 @@
 namespace attnscope::gpu {
 namespace {
 
-constexpr unsigned warps = 4, threads = warps * warp_size;
+using Kind = KeyWalk::Kind;
 
 struct Parameters {
   KeyWalk walk;
@@ -24,36 +24,41 @@ struct Parameters {
   std::uint64_t tile_stride, column_stride;
 };
 
-/// A block of 64 RowTiles queries of one head; every warp has 16 RowTiles of them. With two row tiles a warp reads each fragment of
-/// K and V once for 32 rows, which halves the traffic of shared memory; the sparse walks are made for blocks of 64.
-template <class T, unsigned Dim, unsigned RowTiles>
-ATTNSCOPE_KERNEL(threads) attention(const Parameters p) {
+/// A block of queries of one head; every warp has 16 RowTiles of them. With two row tiles a warp reads each fragment of K and V once
+/// for 32 rows, which halves the traffic of shared memory, what warps of 16 rows wait for. Walks that are arithmetic have blocks of
+/// 128 queries, which halves what is copied, too; lists are made for blocks of 64.
+template <class T, unsigned Dim, Kind Walk, unsigned RowTiles, unsigned Warps>
+ATTNSCOPE_KERNEL(Warps * warp_size) attention(const Parameters p) {
   using Layout = TileLayout<Dim>;
-  constexpr unsigned rows = 16 * RowTiles * warps, key_tiles = tile_keys / 8;
+  constexpr unsigned threads = Warps * warp_size, rows = 16 * RowTiles * Warps, key_tiles = tile_keys / 8;
+  constexpr bool listed = Walk == Kind::listed;
+  static_assert(threads >= tile_keys);
   auto* queries = reinterpret_cast<Chunk*>(shared_memory());
   Chunk* keys = queries + rows * Layout::chunks;
   Chunk* values = keys + tile_keys * Layout::chunks;
+  auto* listed_keys = reinterpret_cast<std::uint32_t*>(values + tile_keys * Layout::chunks);  // [2][64]: of this segment and the next
 
   // Long rows first: the last blocks to start are the short ones.
   const std::uint32_t m = grid_x() - 1 - block_x(), head = block_y(), kv_head = head / p.heads_per_kv;
   KeyWalk walk = p.walk;
-  // Blocks of 128 queries are dense ones: said here, the compiler drops what lists need, and registers suffice.
-  if constexpr (RowTiles == 2) walk.kind = KeyWalk::Kind::dense, walk.column_offset = nullptr;
-  if (walk.kind == KeyWalk::Kind::listed) {
+  walk.kind = Walk;  // said here, the compiler drops what other walks need
+  if constexpr (listed) {
     const std::uint64_t offsets = head * std::uint64_t{grid_x() + 1};
     walk.tile_offset += offsets;
     walk.tile += head * p.tile_stride;
     if (walk.column_offset != nullptr) walk.column_offset += offsets, walk.column += head * p.column_stride;
   }
+  const BlockKeys block = walk.block(m);
   const RowSource q_rows = rows_of(p.q, head, p.head_dim, p.chunks), k_rows = rows_of(p.k, kv_head, p.head_dim, p.chunks), v_rows = rows_of(p.v, kv_head, p.head_dim, p.chunks);
-  const std::uint32_t first = walk.first_of(m), tiles = walk.tiles(m), segments = walk.segments(m);
+  const std::uint32_t segments = block.segments();
   const unsigned lane = lane_index(), group = lane / 4, pair = 2 * (lane % 4), warp_row = warp_index() * 16 * RowTiles;
+  const std::uint32_t first = walk.first_of(m) + warp_row;  // query of the warp
 
-  const auto copy_keys = [&](Chunk* to, const RowSource& source, const KeySegment& segment) {
-    copy_rows<Dim>(to, source, tile_keys, p.keys, [&](unsigned row) -> std::uint32_t {
-      if (segment.listed == nullptr) return segment.first + row;
-      return row < segment.count ? segment.listed[row] : ~0u;
-    });
+  const auto keys_of = [&](std::uint32_t i) { return listed_keys + i % 2 * tile_keys; };
+  std::uint32_t from = block.first(0);  // of the arithmetic tile at hand
+  const auto copy_segment = [&](Chunk* to, const RowSource& source, std::uint32_t i) {
+    if (listed && i >= block.tiles) copy_listed<Dim, tile_keys, threads>(to, source, keys_of(i), p.keys);
+    else copy_consecutive<Dim, tile_keys, threads>(to, source, listed ? keys_of(i)[0] : from, p.keys);
   };
 
   float output[RowTiles][Dim / 8][4] = {};
@@ -64,36 +69,40 @@ ATTNSCOPE_KERNEL(threads) attention(const Parameters p) {
     for (unsigned h = 0; h < 2; ++h) top[t][h] = -INFINITY, sum[t][h] = 0;
   const float scale = p.scale * log2_of_e;  // scores in units of ln 2: the softmax needs powers of two only
 
-  copy_rows<Dim>(queries, q_rows, rows, walk.end_of(m) - walk.first_query, [&](unsigned row) { return m * rows + row; });
-  KeySegment segment;
+  copy_consecutive<Dim, rows, threads>(queries, q_rows, m * rows, walk.end_of(m) - walk.first_query);
   if (segments > 0) {
-    segment = walk.segment(m, 0, tiles);
-    copy_keys(keys, k_rows, segment);
+    if constexpr (listed) {
+      if (thread_index() < tile_keys) keys_of(0)[thread_index()] = block.key(0, thread_index());
+      sync_block();
+    }
+    copy_segment(keys, k_rows, 0);
   }
   commit_copies();
 
   for (std::uint32_t i = 0; i < segments; ++i) {
     wait_copies<0>();  // queries and keys
     sync_block();      // and every warp is through with the values before
-    copy_keys(values, v_rows, segment);
+    copy_segment(values, v_rows, i);
     commit_copies();
+    // What the next segment's keys are is on its way while scores are computed.
+    std::uint32_t next_key = no_key;
+    if (listed && i + 1 < segments && thread_index() < tile_keys) next_key = block.key(i + 1, thread_index());
     float score[RowTiles][key_tiles][4];
     multiply_keys<T, Dim, RowTiles>(score, queries, warp_row, keys);
 
-    const std::uint32_t from = segment.listed == nullptr ? segment.first : segment.listed[0];
-    const std::uint32_t to = segment.listed == nullptr ? segment.first + tile_keys - 1 : segment.listed[segment.count - 1];
-    if (segment.count < tile_keys || !walk.all_see(m, from, to)) {
+    if (!walk.all_see(first, first + 16 * RowTiles - 1, listed ? keys_of(i)[0] : from, listed ? keys_of(i)[tile_keys - 1] : from + tile_keys - 1)) {
 #pragma unroll
-      for (unsigned n = 0; n < key_tiles; ++n)
+      for (unsigned t = 0; t < RowTiles; ++t)
 #pragma unroll
-        for (unsigned e = 0; e < 2; ++e) {
-          const unsigned at = 8 * n + pair + e;
-          const std::uint32_t key = segment.listed == nullptr ? segment.first + at : at < segment.count ? segment.listed[at] : ~0u;
+        for (unsigned h = 0; h < 2; ++h) {
+          const std::uint32_t query = first + 16 * t + group + 8 * h;
 #pragma unroll
-          for (unsigned t = 0; t < RowTiles; ++t)
+          for (unsigned n = 0; n < key_tiles; ++n)
 #pragma unroll
-            for (unsigned h = 0; h < 2; ++h)
-              if (!walk.sees(first + warp_row + 16 * t + group + 8 * h, key)) score[t][n][2 * h + e] = -INFINITY;
+            for (unsigned e = 0; e < 2; ++e) {
+              const unsigned at = 8 * n + pair + e;
+              if (!walk.sees(query, listed ? keys_of(i)[at] : from + at)) score[t][n][2 * h + e] = -INFINITY;
+            }
         }
     }
 
@@ -124,14 +133,17 @@ ATTNSCOPE_KERNEL(threads) attention(const Parameters p) {
         for (unsigned n = 0; n < Dim / 8; ++n) output[t][n][2 * h] *= shrink, output[t][n][2 * h + 1] *= shrink;
       }
 
+    if (listed && thread_index() < tile_keys) keys_of(i + 1)[thread_index()] = next_key;
+    std::uint32_t packed[tile_keys / 16][RowTiles][4];
+    pack_scores<T, RowTiles>(packed, score);
     wait_copies<0>();  // values
     sync_block();      // and every warp is through with the keys
     if (i + 1 < segments) {
-      segment = walk.segment(m, i + 1, tiles);
-      copy_keys(keys, k_rows, segment);
+      if constexpr (!listed) from = block.first(i + 1);
+      copy_segment(keys, k_rows, i + 1);
       commit_copies();
     }
-    multiply_values<T, Dim, RowTiles>(output, score, values);
+    multiply_values<T, Dim, RowTiles>(output, packed, values);
   }
   wait_copies<0>();
   sync_block();
@@ -173,10 +185,11 @@ Outcome check(const AttentionArgs& args) {
   return nullptr;
 }
 
-template <unsigned RowTiles>
+template <Kind Walk, unsigned RowTiles, unsigned Warps>
 Outcome run(const AttentionArgs& args, KeyWalk walk, const SparseIndex& index, Stream stream) {
   if (const Outcome wrong = check(args)) return wrong;
-  constexpr unsigned rows = 16 * RowTiles * warps;
+  constexpr unsigned rows = 16 * RowTiles * Warps;
+  constexpr std::size_t list_bytes = Walk == Kind::listed ? 2 * tile_keys * sizeof(std::uint32_t) : 0;
   walk.rows = rows;
   walk.first_query = args.first_query;
   walk.queries = args.queries;
@@ -185,22 +198,25 @@ Outcome run(const AttentionArgs& args, KeyWalk walk, const SparseIndex& index, S
                               index.tile_capacity, index.column_capacity};
   return for_instance(args.dtype, args.head_dim, [&](auto element, auto dim) -> Outcome {
     constexpr unsigned Dim = decltype(dim)::value;
-    return launch(attention<decltype(element), Dim, RowTiles>, {(args.queries + rows - 1) / rows, args.heads}, threads, TileLayout<Dim>::bytes(rows + 2 * tile_keys), stream, parameters);
+    return launch(attention<decltype(element), Dim, Walk, RowTiles, Warps>, Grid{(args.queries + rows - 1) / rows, args.heads}, Warps * warp_size,
+                  TileLayout<Dim>::bytes(rows + 2 * tile_keys) + list_bytes, stream, parameters);
   });
 }
 
+std::uint64_t blocks_of(const AttentionArgs& args, std::uint32_t rows) { return std::uint64_t{(args.queries + rows - 1) / rows} * args.heads; }
+
 }  // namespace
 
-Outcome run_dense(const AttentionArgs& args, Stream stream) {
-  return run<2>(args, {.kind = KeyWalk::Kind::dense}, {}, stream);
+Outcome run_dense(const AttentionArgs& args, Stream stream) { return run<Kind::dense, 2, 4>(args, {}, {}, stream); }
+
+Outcome run_a_shape(const AttentionArgs& args, std::uint32_t sink, std::uint32_t local, Stream stream, std::uint32_t many) {
+  const KeyWalk walk{.sink = sink, .local = local};
+  return blocks_of(args, 128) < many ? run<Kind::a_shape, 1, 4>(args, walk, {}, stream) : run<Kind::a_shape, 2, 4>(args, walk, {}, stream);
 }
 
-Outcome run_a_shape(const AttentionArgs& args, std::uint32_t sink, std::uint32_t local, Stream stream) {
-  return run<1>(args, {.kind = KeyWalk::Kind::a_shape, .sink = sink, .local = local}, {}, stream);
-}
-
-Outcome run_sparse(const AttentionArgs& args, const SparseIndex& index, Stream stream) {
-  return run<1>(args, {.kind = KeyWalk::Kind::listed, .tile_offset = index.tile_offset, .tile = index.tile, .column_offset = index.column_offset, .column = index.column}, index, stream);
+Outcome run_sparse(const AttentionArgs& args, const SparseIndex& index, Stream stream, std::uint32_t many) {
+  const KeyWalk walk{.tile_offset = index.tile_offset, .tile = index.tile, .column_offset = index.column_offset, .column = index.column};
+  return blocks_of(args, 64) < many ? run<Kind::listed, 1, 4>(args, walk, index, stream) : run<Kind::listed, 2, 2>(args, walk, index, stream);
 }
 
 }  // namespace attnscope::gpu

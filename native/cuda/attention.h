@@ -6,15 +6,28 @@
 
 namespace attnscope::gpu {
 
-/// Up to 64 keys that a block of queries is multiplied with: consecutive from `first`, or listed.
-struct KeySegment {
-  std::uint32_t first = 0;
-  const std::uint32_t* listed = nullptr;
-  std::uint32_t count = 64;
+/// Stands for "no key"; larger than every key, so that lists stay ascending.
+inline constexpr std::uint32_t no_key = ~0u;
+
+/// The keys of one block of queries in the order they are visited, in segments of 64: tiles of consecutive keys, then single columns.
+struct BlockKeys {
+  std::uint32_t tiles = 0, columns = 0;
+  std::uint32_t sinks = 0, gap = 0;  // arithmetic tiles: the first `sinks` of all, then those `gap` further on
+  const std::uint32_t *tile = nullptr, *column = nullptr;  // listed ones
+
+  ATTNSCOPE_HD std::uint32_t segments() const { return tiles + (columns + 63) / 64; }
+  /// First key of an arithmetic tile.
+  ATTNSCOPE_HD std::uint32_t first(std::uint32_t i) const { return (i < sinks ? i : i + gap) * 64; }
+  /// Key at place `at` < 64 of segment i < segments(); ascending, no_key behind the last column.
+  ATTNSCOPE_HD std::uint32_t key(std::uint32_t i, std::uint32_t at) const {
+    if (i < tiles) return (tile == nullptr ? first(i) : tile[i]) + at;
+    const std::uint32_t c = (i - tiles) * 64 + at;
+    return c < columns ? column[c] : no_key;
+  }
 };
 
-/// Keys of row block m (queries [first_query + m rows, ... + rows)) in the order they are visited. Dense and a-shape are
-/// arithmetic; the others read a SparseIndex of one head.
+/// Which keys row block m (queries [first_query + m rows, ... + rows)) visits. Dense and a-shape are arithmetic; the others read a
+/// SparseIndex of one head.
 struct KeyWalk {
   enum class Kind : std::uint8_t { dense, a_shape, listed } kind = Kind::dense;
   std::uint32_t rows = 64, first_query = 0, queries = 0;
@@ -38,36 +51,27 @@ struct KeyWalk {
     return {sinks < window ? sinks : window, window < end ? window : end, end};
   }
 
-  ATTNSCOPE_HD std::uint32_t tiles(std::uint32_t m) const {
-    if (kind == Kind::dense) return (end_of(m) + 63) / 64;
-    if (kind == Kind::a_shape) {
+  ATTNSCOPE_HD BlockKeys block(std::uint32_t m) const {
+    BlockKeys keys;
+    if (kind == Kind::dense) {
+      keys.tiles = (end_of(m) + 63) / 64;
+    } else if (kind == Kind::a_shape) {
       const Span span = a_shape_span(m);
-      return span.sinks + span.end - span.window;
+      keys.tiles = span.sinks + span.end - span.window, keys.sinks = span.sinks, keys.gap = span.window - span.sinks;
+    } else {
+      keys.tiles = tile_offset[m + 1] - tile_offset[m], keys.tile = tile + tile_offset[m];
+      if (column_offset != nullptr) keys.columns = column_offset[m + 1] - column_offset[m], keys.column = column + column_offset[m];
     }
-    return tile_offset[m + 1] - tile_offset[m];
-  }
-  ATTNSCOPE_HD std::uint32_t columns(std::uint32_t m) const { return column_offset == nullptr ? 0 : column_offset[m + 1] - column_offset[m]; }
-  ATTNSCOPE_HD std::uint32_t segments(std::uint32_t m) const { return tiles(m) + (columns(m) + 63) / 64; }
-
-  /// Segment i < segments(m), given tiles(m).
-  ATTNSCOPE_HD KeySegment segment(std::uint32_t m, std::uint32_t i, std::uint32_t tiles) const {
-    if (i < tiles) {
-      if (kind == Kind::dense) return {i * 64};
-      if (kind == Kind::listed) return {tile[tile_offset[m] + i]};
-      const Span span = a_shape_span(m);
-      return {(i < span.sinks ? i : span.window + (i - span.sinks)) * 64};
-    }
-    const std::uint32_t from = column_offset[m] + (i - tiles) * 64, left = column_offset[m + 1] - from;
-    return {0, column + from, left < 64 ? left : 64};
+    return keys;
   }
 
   /// Whether a query sees a key it was given.
   ATTNSCOPE_HD bool sees(std::uint32_t query, std::uint32_t key) const {
     return key <= query && (kind != Kind::a_shape || key < sink || query - key < local);
   }
-  /// Whether every query of row block m sees keys [first, last]: no masking is needed.
-  ATTNSCOPE_HD bool all_see(std::uint32_t m, std::uint32_t first, std::uint32_t last) const {
-    return last <= first_of(m) && (kind != Kind::a_shape || last < sink || end_of(m) - 1 - first < local);
+  /// Whether all queries [first_query, last_query] see all keys [first, last]: no masking is needed.
+  ATTNSCOPE_HD bool all_see(std::uint32_t first_query, std::uint32_t last_query, std::uint32_t first, std::uint32_t last) const {
+    return last <= first_query && (kind != Kind::a_shape || last < sink || last_query - first < local);
   }
 };
 

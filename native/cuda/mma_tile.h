@@ -53,6 +53,66 @@ ATTNSCOPE_DEVICE void copy_rows(Chunk* to, const RowSource& source, unsigned row
   }
 }
 
+/// The part of a thread in copying `Rows` rows by a block of `Threads` where these divide well and rows are whole chunks: one chunk of
+/// every step-th row, so that a channel and two places serve all of its copies.
+template <unsigned Dim, unsigned Rows, unsigned Threads>
+struct CopyShare {
+  using Layout = TileLayout<Dim>;
+  static constexpr unsigned step = Threads / Layout::chunks, copies = step > 0 ? Rows / step : 0;
+  static constexpr bool exists = Threads % Layout::chunks == 0 && step % 4 == 0 && copies % 4 == 0;
+  unsigned row;  // of its first copy
+  bool valid;    // whether its channel is one of the rows'
+  const std::uint16_t* channel;
+  Chunk *even, *odd;  // places repeat every eight rows
+  ATTNSCOPE_DEVICE CopyShare(Chunk* to, const RowSource& source) : row(thread_index() / Layout::chunks) {
+    const unsigned chunk = thread_index() % Layout::chunks;
+    valid = chunk * chunk_elements < source.dim;
+    channel = source.data + (valid ? chunk * chunk_elements : 0);
+    even = to + Layout::chunk_place(row, chunk), odd = to + Layout::chunk_place(row + step, chunk);
+  }
+  ATTNSCOPE_DEVICE Chunk* place(unsigned i) const { return (i % 2 == 0 ? even : odd) + i / 2 * 2 * step * Layout::chunks; }
+};
+
+/// copy_rows for rows first, first + 1, ...
+template <unsigned Dim, unsigned Rows, unsigned Threads>
+ATTNSCOPE_DEVICE void copy_consecutive(Chunk* to, const RowSource& source, std::uint32_t first, std::uint32_t end) {
+  using Share = CopyShare<Dim, Rows, Threads>;
+  if constexpr (Share::exists) {
+    if (source.whole_chunks && first + Rows <= end) {
+      const Share share(to, source);
+      const std::uint16_t* from = share.channel + (first + share.row) * source.row_stride;
+#pragma unroll
+      for (unsigned i = 0; i < Share::copies; ++i, from += Share::step * source.row_stride) copy_async(share.place(i), from, share.valid);
+      return;
+    }
+  }
+  copy_rows<Dim>(to, source, Rows, end, [first](unsigned row) { return first + row; });
+}
+
+/// copy_rows for rows whose numbers lie in shared memory.
+template <unsigned Dim, unsigned Rows, unsigned Threads>
+ATTNSCOPE_DEVICE void copy_listed(Chunk* to, const RowSource& source, const std::uint32_t* numbers, std::uint32_t end) {
+  using Share = CopyShare<Dim, Rows, Threads>;
+  if constexpr (Share::exists) {
+    if (source.whole_chunks) {
+      const Share share(to, source);
+#pragma unroll
+      for (unsigned first = 0; first < Share::copies; first += 4) {
+        std::uint32_t number[4];  // four at once: they wait for shared memory together
+#pragma unroll
+        for (unsigned i = 0; i < 4; ++i) number[i] = numbers[share.row + (first + i) * Share::step];
+#pragma unroll
+        for (unsigned i = 0; i < 4; ++i) {
+          const bool inside = number[i] < end;
+          copy_async(share.place(first + i), share.channel + (inside ? number[i] : 0) * source.row_stride, inside && share.valid);
+        }
+      }
+      return;
+    }
+  }
+  copy_rows<Dim>(to, source, Rows, end, [numbers](unsigned row) { return numbers[row]; });
+}
+
 /// s[n] = 16 rows of A, from row `first_row` of `a`, times the 64 keys of `keys`: tile n holds keys 8 n .. 8 n + 7. A lane has rows
 /// lane / 4 (s[n][0], s[n][1]) and lane / 4 + 8 (s[n][2], s[n][3]) at keys 8 n + 2 (lane % 4) and the next.
 template <class T, unsigned Dim, unsigned RowTiles>
@@ -83,32 +143,37 @@ ATTNSCOPE_DEVICE void multiply_keys(float (&s)[RowTiles][tile_keys / 8][4], cons
   }
 }
 
-/// o[n] += P V: P as multiply_keys laid out the scores (rounded to T here), `values` 64 rows of Dim; tile n of o holds channels 8 n ...
+/// P as multiply_keys laid out the scores, rounded to T: fragments of the left factor of 16 keys each, in half the registers.
+template <class T, unsigned RowTiles>
+ATTNSCOPE_DEVICE void pack_scores(std::uint32_t (&packed)[tile_keys / 16][RowTiles][4], const float (&p)[RowTiles][tile_keys / 8][4]) {
+#pragma unroll
+  for (unsigned k = 0; k < tile_keys / 16; ++k)
+#pragma unroll
+    for (unsigned t = 0; t < RowTiles; ++t) {
+      packed[k][t][0] = pack<T>(p[t][2 * k][0], p[t][2 * k][1]);
+      packed[k][t][1] = pack<T>(p[t][2 * k][2], p[t][2 * k][3]);
+      packed[k][t][2] = pack<T>(p[t][2 * k + 1][0], p[t][2 * k + 1][1]);
+      packed[k][t][3] = pack<T>(p[t][2 * k + 1][2], p[t][2 * k + 1][3]);
+    }
+}
+
+/// o[n] += P V: `p` from pack_scores, `values` 64 rows of Dim; tile n of o holds channels 8 n ...
 template <class T, unsigned Dim, unsigned RowTiles>
-ATTNSCOPE_DEVICE void multiply_values(float (&o)[RowTiles][Dim / 8][4], const float (&p)[RowTiles][tile_keys / 8][4], const Chunk* values) {
+ATTNSCOPE_DEVICE void multiply_values(float (&o)[RowTiles][Dim / 8][4], const std::uint32_t (&p)[tile_keys / 16][RowTiles][4], const Chunk* values) {
   using Layout = TileLayout<Dim>;
   const unsigned lane = lane_index();
 #pragma unroll
-  for (unsigned k = 0; k < tile_keys / 16; ++k) {
-    std::uint32_t left[RowTiles][4];
-#pragma unroll
-    for (unsigned t = 0; t < RowTiles; ++t) {
-      left[t][0] = pack<T>(p[t][2 * k][0], p[t][2 * k][1]);
-      left[t][1] = pack<T>(p[t][2 * k][2], p[t][2 * k][3]);
-      left[t][2] = pack<T>(p[t][2 * k + 1][0], p[t][2 * k + 1][1]);
-      left[t][3] = pack<T>(p[t][2 * k + 1][2], p[t][2 * k + 1][3]);
-    }
+  for (unsigned k = 0; k < tile_keys / 16; ++k)
 #pragma unroll
     for (unsigned n = 0; n < Dim / 16; ++n) {
       std::uint32_t right[4];
       load_matrices_transposed(right, values + Layout::chunk_place(16 * k + lane % 16, 2 * n + lane / 16));
 #pragma unroll
       for (unsigned t = 0; t < RowTiles; ++t) {
-        multiply_add<T>(o[t][2 * n], left[t], right[0], right[1]);
-        multiply_add<T>(o[t][2 * n + 1], left[t], right[2], right[3]);
+        multiply_add<T>(o[t][2 * n], p[k][t], right[0], right[1]);
+        multiply_add<T>(o[t][2 * n + 1], p[k][t], right[2], right[3]);
       }
     }
-  }
 }
 
 /// Calls body(T{}, std::integral_constant<unsigned, Dim>) for the element type and the smallest instance that holds head_dim.

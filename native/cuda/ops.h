@@ -7,8 +7,11 @@
 namespace attnscope::gpu {
 
 Outcome run_dense(const AttentionArgs& args, Stream stream);
-Outcome run_a_shape(const AttentionArgs& args, std::uint32_t sink, std::uint32_t local, Stream stream);
-Outcome run_sparse(const AttentionArgs& args, const SparseIndex& index, Stream stream);
+/// From how many blocks on attention over few keys uses its large warps: two for each of 132 multiprocessors. Fewer blocks are faster
+/// in smaller warps, and more of them.
+inline constexpr std::uint32_t many_blocks = 2 * 132;
+Outcome run_a_shape(const AttentionArgs& args, std::uint32_t sink, std::uint32_t local, Stream stream, std::uint32_t many = many_blocks);
+Outcome run_sparse(const AttentionArgs& args, const SparseIndex& index, Stream stream, std::uint32_t many = many_blocks);
 Outcome run_decode(const DecodeArgs& args, Stream stream);
 Outcome run_merge(const MergeArgs& args, Stream stream);
 Outcome run_strip(const StripArgs& args, Stream stream);

@@ -7,10 +7,11 @@
 #include "core/policy/plan_builder.h"
 #include "core/policy/policy.h"
 #include "cuda/attention.h"
+#include "cuda/ops.h"
 #include "emulated_device.h"
 
 using namespace attnscope;
-using gpu::KeySegment;
+using gpu::BlockKeys;
 using gpu::KeyWalk;
 
 namespace {
@@ -30,8 +31,8 @@ PrefillPlan plan_of(const std::string& policy, std::uint32_t tokens) {
 
 std::vector<std::uint32_t> walked_tiles(const KeyWalk& walk, std::uint32_t m) {
   std::vector<std::uint32_t> first;
-  const std::uint32_t tiles = walk.tiles(m);
-  for (std::uint32_t i = 0; i < tiles; ++i) first.push_back(walk.segment(m, i, tiles).first);
+  const BlockKeys block = walk.block(m);
+  for (std::uint32_t i = 0; i < block.segments(); ++i) first.push_back(block.first(i));
   return first;
 }
 
@@ -49,7 +50,28 @@ TEST("a-shape and dense walk the tiles of the policy engine's plans") {
     }
     for (const std::uint32_t rows : {64u, 128u}) {
       const KeyWalk dense{.kind = KeyWalk::Kind::dense, .rows = rows, .queries = tokens};
-      for (std::uint32_t m = 0; m * rows < tokens; ++m) CHECK_EQUAL(dense.tiles(m), (std::min((m + 1) * rows, tokens) + 63) / 64);
+      for (std::uint32_t m = 0; m * rows < tokens; ++m) CHECK_EQUAL(dense.block(m).segments(), (std::min((m + 1) * rows, tokens) + 63) / 64);
+    }
+  }
+}
+
+TEST("a-shape in blocks of 128: every pair that is seen is met once, and masks hide all others") {
+  std::mt19937 random(3);
+  for (unsigned round = 0; round < 100; ++round) {
+    const std::uint32_t tokens = 1 + random() % 600, sink = random() % 300, local = 1 + random() % 400;
+    const KeyWalk walk{.kind = KeyWalk::Kind::a_shape, .rows = 128, .queries = tokens, .sink = sink, .local = local};
+    for (std::uint32_t m = 0; m * 128 < tokens; ++m) {
+      const BlockKeys block = walk.block(m);
+      for (std::uint32_t q = walk.first_of(m); q < walk.end_of(m); ++q) {
+        std::vector<std::uint8_t> met(tokens + 64);
+        for (std::uint32_t i = 0; i < block.segments(); ++i)
+          for (std::uint32_t at = 0; at < 64; ++at) {
+            const std::uint32_t key = block.key(i, at);
+            if (walk.all_see(q, q, block.key(i, 0), block.key(i, 63))) CHECK(walk.sees(q, key));
+            if (walk.sees(q, key)) ++met[key];
+          }
+        for (std::uint32_t j = 0; j < tokens; ++j) CHECK_EQUAL(met[j], j <= q && (j < sink || q - j < local) ? 1 : 0);
+      }
     }
   }
 }
@@ -70,14 +92,13 @@ TEST("a walk's segments hold each pair of a vertical-slash plan once, and masks 
       for (const std::uint32_t t : distances) if (t <= i) wanted[i * tokens + i - t] = 1;
     }
     for (std::uint32_t m = 0; m < plan.row_blocks(); ++m) {
-      const std::uint32_t tiles = walk.tiles(m);
-      for (std::uint32_t i = 0; i < walk.segments(m); ++i) {
-        const KeySegment segment = walk.segment(m, i, tiles);
-        CHECK(segment.count >= 1 && segment.count <= 64);
-        const std::uint32_t first = segment.listed ? segment.listed[0] : segment.first, last = segment.listed ? segment.listed[segment.count - 1] : segment.first + 63;
-        const bool all = walk.all_see(m, first, last);
-        for (std::uint32_t k = 0; k < segment.count; ++k) {
-          const std::uint32_t key = segment.listed ? segment.listed[k] : segment.first + k;
+      const BlockKeys block = walk.block(m);
+      for (std::uint32_t i = 0; i < block.segments(); ++i) {
+        const bool all = walk.all_see(walk.first_of(m), walk.end_of(m) - 1, block.key(i, 0), block.key(i, 63));
+        CHECK(block.key(i, 0) != gpu::no_key);
+        for (std::uint32_t at = 0; at < 64; ++at) {
+          const std::uint32_t key = block.key(i, at);
+          if (at > 0) CHECK(key > block.key(i, at - 1) || key == gpu::no_key);
           for (std::uint32_t q = walk.first_of(m); q < walk.end_of(m); ++q) {
             if (all) CHECK(walk.sees(q, key));
             if (walk.sees(q, key)) ++met[std::size_t{q} * tokens + key];
@@ -169,25 +190,52 @@ TEST("a-shape: sinks, windows shorter and longer than a tile") {
               [&](auto, std::uint32_t i, std::uint32_t j) { return j < sink || i - j < local; });
 }
 
-TEST("tiles and columns of two heads, one of them without any key in some rows") {
-  const std::uint32_t tokens = 150;
-  const PrefillPlan plans[] = {plan_from_vertical_slash(tokens, {0, 3, 70, 71}, {0, 1, 40, 90}), plan_from_vertical_slash(tokens, {100}, {129})};
-  std::vector<std::uint32_t> tile_offset, column_offset, tile(2 * 32), column(2 * 32);
-  for (int h = 0; h < 2; ++h) {
-    tile_offset.insert(tile_offset.end(), plans[h].tile_offset.begin(), plans[h].tile_offset.end());
-    column_offset.insert(column_offset.end(), plans[h].column_offset.begin(), plans[h].column_offset.end());
-    std::copy(plans[h].tile.begin(), plans[h].tile.end(), tile.begin() + h * 32);
-    std::copy(plans[h].column.begin(), plans[h].column.end(), column.begin() + h * 32);
+namespace {
+
+/// Attention over plans, one a head, those of `plans` in turn.
+void check_plans(const Run& run, const std::vector<PrefillPlan>& plans, std::uint32_t many = gpu::many_blocks) {
+  std::vector<std::uint32_t> tile_offset, column_offset;
+  std::uint64_t tiles = 1, columns = 1;
+  for (const PrefillPlan& plan : plans) tiles = std::max<std::uint64_t>(tiles, plan.tile.size()), columns = std::max<std::uint64_t>(columns, plan.column.size());
+  std::vector<std::uint32_t> tile(run.heads * tiles), column(run.heads * columns);
+  for (std::uint32_t h = 0; h < run.heads; ++h) {
+    const PrefillPlan& plan = plans[h % plans.size()];
+    tile_offset.insert(tile_offset.end(), plan.tile_offset.begin(), plan.tile_offset.end());
+    column_offset.insert(column_offset.end(), plan.column_offset.begin(), plan.column_offset.end());
+    std::copy(plan.tile.begin(), plan.tile.end(), tile.begin() + static_cast<std::ptrdiff_t>(h * tiles));
+    std::copy(plan.column.begin(), plan.column.end(), column.begin() + static_cast<std::ptrdiff_t>(h * columns));
   }
-  const SparseIndex index{tile_offset.data(), tile.data(), column_offset.data(), column.data(), 32, 32};
-  check_run({DType::f16, 64, tokens, 0, 2, 1}, [&](KernelDevice& device, const AttentionArgs& args) { return device.sparse(args, index); },
+  const SparseIndex index{tile_offset.data(), tile.data(), column_offset.data(), column.data(), tiles, columns};
+  check_run(run, [&](KernelDevice&, const AttentionArgs& args) { return gpu::run_sparse(args, index, {}, many); },
             [&](std::uint32_t h, std::uint32_t i, std::uint32_t j) {
-              const PrefillPlan& plan = plans[h];
+              const PrefillPlan& plan = plans[h % plans.size()];
               const std::uint32_t m = i / 64;
               for (auto t = plan.tile_offset[m]; t < plan.tile_offset[m + 1]; ++t) if (j >= plan.tile[t] && j < plan.tile[t] + 64) return true;
               for (auto c = plan.column_offset[m]; c < plan.column_offset[m + 1]; ++c) if (plan.column[c] == j) return true;
               return false;
             });
+}
+
+}  // namespace
+
+TEST("tiles and columns of two heads, one of them without any key in some rows") {
+  const std::uint32_t tokens = 150;
+  check_plans({DType::f16, 64, tokens, 0, 2, 1}, {plan_from_vertical_slash(tokens, {0, 3, 70, 71}, {0, 1, 40, 90}), plan_from_vertical_slash(tokens, {100}, {129})});
+}
+
+// Where blocks are many, warps have 32 rows: two of them for lists, four for a-shape.
+TEST("large warps: tiles and columns, segments of columns full and not") {
+  const std::uint32_t tokens = 330;
+  std::vector<std::uint32_t> odd;
+  for (std::uint32_t j = 1; j < tokens; j += 2) odd.push_back(j);
+  check_plans({DType::bf16, 128, tokens, 0, 2, 1}, {plan_from_vertical_slash(tokens, odd, {0}), plan_from_vertical_slash(tokens, {100}, {129})}, 0);
+  check_plans({DType::f16, 20, tokens, 0, 2, 2}, {plan_from_vertical_slash(tokens, odd, {0, 70}), plan_from_vertical_slash(tokens, {0, 3, 70, 71}, {0, 1, 40, 90})}, 0);
+}
+
+TEST("large warps: a-shape") {
+  for (const auto& [sink, local] : {std::pair<std::uint32_t, std::uint32_t>{4, 64}, {65, 100}})
+    check_run({DType::f16, 128, 200, 64, 2, 1}, [&](KernelDevice&, const AttentionArgs& args) { return gpu::run_a_shape(args, sink, local, {}, 0); },
+              [&](auto, std::uint32_t i, std::uint32_t j) { return j < sink || i - j < local; });
 }
 
 TEST("shapes the kernels do not take are refused in words") {

@@ -139,7 +139,9 @@ void tile_products(TileCase c) {
   float s[RowTiles][8][4], o[RowTiles][Dim / 8][4] = {};
   const unsigned first = warp_index() * 16 * RowTiles, group = lane_index() / 4, pair = 2 * (lane_index() % 4);
   multiply_keys<T, Dim, RowTiles>(s, queries, first, keys);
-  multiply_values<T, Dim, RowTiles>(o, s, values);
+  std::uint32_t packed[tile_keys / 16][RowTiles][4];
+  pack_scores<T, RowTiles>(packed, s);
+  multiply_values<T, Dim, RowTiles>(o, packed, values);
   for (unsigned t = 0; t < RowTiles; ++t)
     for (unsigned e = 0; e < 4; ++e) {
       const unsigned row = first + 16 * t + group + 8 * (e / 2);
