@@ -1,30 +1,32 @@
 #!/usr/bin/env bash
 # What docs/gpu-checks.md lists, on a machine with an NVIDIA GPU, nvcc, CMake and Python (no Node): builds what the named steps need, then
-# runs them in order; without names all of them. At most six files land in $OUT (default ./gpu-results) beside device.csv and build.log.
+# runs them in order; without names all of them. A file a step lands in $OUT (default ./gpu-results) beside device.csv and build.log.
 # Each is written as soon as its step ends and replaces that of an earlier run: tables, and archives of bundles for
 # `attnscope import-bundle`.
-#   scripts/gpu-checks.sh [check] [time] [peers] [ratios] [captured] [sanitize] [--captured FOLDER]
+#   scripts/gpu-checks.sh [check] [capture] [run] [time] [peers] [ratios] [captured] [sanitize] [--captured FOLDER] [--plan FILE ...]
 # GPU_CHECK_SECONDS is what the whole call may take (570 with named steps, 1800 without): steps end in time and keep what they have, those
-# that no time is left for say so. GPU_CHECK_ARCH names the target to build for (default: the GPU's own). FOLDER holds the vectors that
-# `attnscope time --capture DIR --export FOLDER` writes where Node is.
+# that no time is left for say so. GPU_CHECK_ARCH names the target to build for (default: the GPU's own). GPU_CHECK_TOKENS names the prompt
+# lengths of run (8192,32768). FOLDER holds the vectors that `attnscope time --capture DIR --export FOLDER` writes where Node is, FILE is a
+# plan that `attnscope capture --export` wrote, for capture to check instead of random models.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 mkdir -p "${OUT:=gpu-results}"
 out=$(cd "$OUT" && pwd)
 work=build/gpu-checks
 build=$work/cmake
-steps=() captured=
+steps=() captured= plans=()
 while [ $# -gt 0 ]; do
   case $1 in
     --captured) captured=${2:?--captured needs a folder}; shift ;;
-    check | time | peers | ratios | captured | sanitize) steps+=("$1") ;;
-    *) echo "unknown step $1: check, time, peers, ratios, captured, sanitize"; exit 2 ;;
+    --plan) plans+=("${2:?--plan needs a file}"); shift ;;
+    check | capture | run | time | peers | ratios | captured | sanitize) steps+=("$1") ;;
+    *) echo "unknown step $1: check, capture, run, time, peers, ratios, captured, sanitize"; exit 2 ;;
   esac
   shift
 done
 limit=${GPU_CHECK_SECONDS:-570}
 if [ ${#steps[@]} -eq 0 ]; then
-  steps=(check time peers ratios captured sanitize) limit=${GPU_CHECK_SECONDS:-1800}
+  steps=(check capture run time peers ratios captured sanitize) limit=${GPU_CHECK_SECONDS:-1800}
 fi
 mkdir -p "$work"
 nvidia-smi --query-gpu=name,driver_version,compute_cap,clocks.sm,clocks.max.sm,temperature.gpu --format=csv | tee "$out/device.csv"
@@ -52,7 +54,7 @@ build() {
   [ -n "$arch" ] || case $cap in 8.*) arch=80-real ;; 9.0) arch=90a-real ;; *) arch=${cap/./}-real ;; esac
   echo "building for $arch"
   if ! { cmake -S native -B "$build" -DATTNSCOPE_CUDA=ON -DCMAKE_CUDA_ARCHITECTURES="$arch" -DCMAKE_BUILD_TYPE=Release &&
-    cmake --build "$build" --target attnscope_cuda attnscope-check attnscope-time --parallel "$(nproc)"; } >"$out/build.log" 2>&1; then
+    cmake --build "$build" --target attnscope_cuda attnscope-check attnscope-run attnscope-time --parallel "$(nproc)"; } >"$out/build.log" 2>&1; then
     tail -n 40 "$out/build.log"
     echo "the build failed after $SECONDS s; $out/build.log says why"
     exit 1
@@ -106,6 +108,77 @@ step_check() {
       [ $code -eq 0 ] || failed "check, $operation, large shapes (status $code)"
     fi
   done
+}
+
+# Whole captures on the GPU against the same plans on the CPU: odd shapes and lengths in both precisions, then a model of 60 million
+# weights, resident and streamed.
+step_capture() {
+  build
+  local models=$work/random plan seconds code
+  local -a jobs=()
+  if [ ${#plans[@]} -gt 0 ]; then
+    for plan in "${plans[@]}"; do jobs+=("$plan|auto"); done
+  else
+    local -a make=(python3 scripts/random-model.py) odd=(--decode 5 --forced --logits --levels full --cell 2)
+    { "${make[@]}" tiny --tokens 1,63,300 "${odd[@]}" --out "$models/bf16" &&
+      "${make[@]}" tiny --tokens 1500 "${odd[@]}" --vectors f16 --out "$models/f16" &&
+      "${make[@]}" small --tokens 2000 --decode 20 --forced --levels replay --out "$models" &&
+      "${make[@]}" small --tokens 1000 --decode 0 --levels full --out "$models"; } >"$work/random.log" 2>&1 || { cat "$work/random.log"; failed "capture: no random models"; return 0; }
+    for plan in "$models"/bf16/tiny-{1,63,300}-full.txt "$models"/f16/tiny-1500-full.txt "$models"/small-2000-replay.txt; do jobs+=("$plan|resident"); done
+    jobs+=("$models/small-1000-full.txt|streamed")
+  fi
+  : >"$out/capture.md"
+  for plan in "${jobs[@]}"; do
+    seconds=$(left "${GPU_CHECK_CAPTURE_SECONDS:-90}" 10) code=0
+    [ "$seconds" -ge 5 ] || { echo "${plan%|*}: not run, no time left" | tee -a "$out/capture.md"; continue; }
+    within "$seconds" "$build/attnscope-check" capture --device cuda --plan "${plan%|*}" --weights "${plan#*|}" --markdown >"$work/one.md" 2>&1 || code=$?
+    cat "$work/one.md" >>"$out/capture.md"
+    echo "$(basename "${plan%|*}" .txt), weights ${plan#*|}:"
+    grep -e FAILED -e ': all [0-9]* columns' -e ': E_' -e '^the ' "$work/one.md" | sed 's/^/  /' || true
+    case $code in
+      0) ;;
+      124 | 137) echo "  stopped, no time left" | tee -a "$out/capture.md" ;;
+      *) failed "capture, ${plan%|*} (status $code)" ;;
+    esac
+  done
+}
+
+# Prefill alone, capturing at level replay, decoding, and the same in transformers: an 8B shape of random weights. "written" is replay with
+# its bundle on the disk, which is removed again; the others write nothing to speak of.
+step_run() {
+  build
+  local models=$work/random runs=$work/runs lengths=${GPU_CHECK_TOKENS:-8192,32768} shape=${GPU_CHECK_SHAPE:-8b} tokens seconds name code
+  local -a done_plans=()
+  local end=$((SECONDS + ${GPU_CHECK_RUN_SECONDS:-150}))
+  rm -rf "$runs"
+  mkdir -p "$runs"
+  { python3 scripts/random-model.py "$shape" --tokens "$lengths" --levels plain --decode 64 --out "$models" &&
+    python3 scripts/random-model.py "$shape" --tokens "$lengths" --levels replay --out "$models"; } >"$work/random.log" 2>&1 || { cat "$work/random.log"; failed "run: no random model"; return 0; }
+  # One run: its name, what is left for those after it, its plan, and the options that tell it from others.
+  one() {
+    name=$1 seconds=$(left $((end - SECONDS)) 10) code=0
+    [ "$seconds" -ge 10 ] || { echo "$name: not run, no time left"; return 1; }
+    within "$seconds" "$build/attnscope-run" --plan "$models/$2.txt" --device cuda --threads 0 --quiet --summary "$runs/$name.json" "${@:3}" >"$work/one.log" 2>&1 || code=$?
+    sed 's/^/  /' "$work/one.log"
+    case $code in
+      0) return 0 ;;
+      124 | 137) echo "$name: stopped, no time left" ;;
+      *) failed "run, $name (status $code)" ;;
+    esac
+    return 1
+  }
+  for tokens in ${lengths//,/ }; do
+    if one "$shape-$tokens-plain" "$shape-$tokens-plain" --out "$runs/$shape-$tokens-plain"; then done_plans+=("$models/$shape-$tokens-plain.txt"); fi
+    one "$shape-$tokens-replay" "$shape-$tokens-replay" --discard || true
+  done
+  tokens=${lengths%%,*}
+  one "$shape-$tokens-streamed" "$shape-$tokens-plain" --discard --weights streamed || true
+  one "$shape-$tokens-written" "$shape-$tokens-replay" --out "$runs/$shape-$tokens-written" || true
+  rm -rf "$runs/$shape-$tokens-written"
+  # Half of what is left, because a plan that was begun is ended.
+  seconds=$(left $((end - SECONDS)) 10)
+  python3 scripts/transformers-speed.py --plans "${done_plans[@]}" --runs "$runs" --budget-seconds "$((seconds / 2))" >"$out/run.md" 2>"$work/run.err" || { tail -n 5 "$work/run.err"; failed "run: transformers-speed.py"; }
+  cat "$out/run.md"
 }
 
 step_time() {

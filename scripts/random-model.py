@@ -19,7 +19,7 @@ import random
 
 SHAPES = {
     # Odd sizes on purpose: nothing is a multiple of a tile.
-    "tiny": dict(layers=2, heads=6, kvHeads=3, headDim=20, hiddenSize=52, feedForwardSize=74, vocabSize=131, shared=False),
+    "tiny": dict(layers=2, heads=6, kvHeads=3, headDim=20, hiddenSize=54, feedForwardSize=74, vocabSize=131, shared=False),
     "small": dict(layers=4, heads=16, kvHeads=4, headDim=64, hiddenSize=1024, feedForwardSize=2816, vocabSize=8192, shared=False),
     "8b": dict(layers=32, heads=32, kvHeads=8, headDim=128, hiddenSize=4096, feedForwardSize=14336, vocabSize=128256, shared=True),
 }

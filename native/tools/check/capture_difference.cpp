@@ -16,33 +16,35 @@ struct Rule {
   double kernels, fp32, recomputed;
 };
 
-/// Tolerances by table and column. A random model of a few layers, bf16: measured differences times three or so, see docs/gpu-checks.md.
+/// Tolerances by table and column. fp32: what runs of random models of two to four layers differ by whose products are in bf16, times
+/// three or so; deeper models differ by more. kernels: a third of it, for two devices round at the same points and few values fall on the
+/// other side of one. Means over a handful of decoded rows differ most.
 constexpr Rule kRules[] = {
-    {"rows", "lse", Measure::absolute, 0.03, 0.1, 1e-4},
-    {"rows", "top1_key", Measure::share, 0.02, 0.05, 1e-3},
-    {"rows", "coverage_90", Measure::mean, 0.01, 0.02, 1e-3},
-    {"rows", "coverage_95", Measure::mean, 0.01, 0.02, 1e-3},
-    {"rows", "coverage_99", Measure::mean, 0.01, 0.02, 1e-3},
-    {"rows", "entropy", Measure::largest, 0.01, 0.03, 1e-4},
-    {"rows", "", Measure::largest, 0.05, 0.1, 1e-4},
-    {"marginals", "", Measure::largest, 0.01, 0.03, 1e-4},
-    {"pyramid", "", Measure::largest, 0.05, 0.1, 1e-4},
-    {"heads", "", Measure::largest, 0.01, 0.03, 1e-4},
-    {"thumbs", "", Measure::largest, 0.05, 0.1, 1e-4},
-    {"kv", "", Measure::largest, 0.02, 0.06, 1e-4},
-    {"pages", "", Measure::largest, 0.02, 0.06, 1e-4},
+    {"rows", "lse", Measure::absolute, 0.15, 0.5, 1e-4},
+    {"rows", "top1_key", Measure::share, 0.05, 0.15, 1e-3},
+    {"rows", "coverage_90", Measure::mean, 0.015, 0.04, 1e-3},
+    {"rows", "coverage_95", Measure::mean, 0.015, 0.04, 1e-3},
+    {"rows", "coverage_99", Measure::mean, 0.015, 0.04, 1e-3},
+    {"rows", "entropy", Measure::largest, 0.04, 0.12, 1e-4},
+    {"rows", "", Measure::largest, 0.08, 0.25, 1e-4},
+    {"marginals", "", Measure::largest, 0.06, 0.2, 1e-4},
+    {"pyramid", "", Measure::largest, 0.08, 0.25, 1e-4},
+    {"heads", "", Measure::largest, 0.1, 0.3, 1e-4},
+    {"thumbs", "", Measure::largest, 0.08, 0.25, 1e-4},
+    {"kv", "", Measure::largest, 0.03, 0.08, 1e-4},
+    {"pages", "", Measure::largest, 0.03, 0.1, 1e-4},
     {"channels", "k_outlier_share", Measure::absolute, 0.1, 0.1, 0},
     {"channels", "v_outlier_share", Measure::absolute, 0.1, 0.1, 0},
-    {"channels", "", Measure::largest, 0.02, 0.06, 1e-4},
-    {"queryStats", "", Measure::largest, 0.02, 0.06, 1e-4},
-    {"qPooled", "", Measure::largest, 0.02, 0.06, 1e-4},
-    {"q", "", Measure::largest, 0.02, 0.06, 0},
-    {"k", "", Measure::largest, 0.02, 0.06, 0},
-    {"v", "", Measure::largest, 0.02, 0.06, 0},
-    {"logits", "", Measure::largest, 0.02, 0.06, 0},
+    {"channels", "", Measure::largest, 0.03, 0.08, 1e-4},
+    {"queryStats", "", Measure::largest, 0.03, 0.08, 1e-4},
+    {"qPooled", "", Measure::largest, 0.03, 0.08, 1e-4},
+    {"q", "", Measure::largest, 0.03, 0.1, 0},
+    {"k", "", Measure::largest, 0.03, 0.1, 0},
+    {"v", "", Measure::largest, 0.03, 0.1, 0},
+    {"logits", "", Measure::largest, 0.05, 0.15, 0},
     {"steps", "top1_id", Measure::share, 0.25, 0.5, 0},
     {"steps", "id", Measure::share, 0.25, 0.5, 0},
-    {"steps", "log_probability", Measure::absolute, 0.05, 0.2, 0},
+    {"steps", "log_probability", Measure::absolute, 0.07, 0.2, 0},
 };
 
 /// Addresses and counts, which no arithmetic enters.

@@ -8,11 +8,14 @@
 #include <csignal>
 #include <cstdio>
 #include <filesystem>
+#include <memory>
 #include <optional>
 #include <string>
 #include <thread>
 
 #include "host/capture_bundle.h"
+#include "host/device/device_capture.h"
+#include "host/device/open_device.h"
 #include "host/failure.h"
 #include "host/machine.h"
 #include "host/plan_file.h"
@@ -113,18 +116,19 @@ void override_plan(Plan& plan, const Command& command) {
   if (plan.threads == 0) plan.threads = machine_info().threads;
 }
 
-/// What is known before the run; the rest is in its summary.
-BundleDevice device_of_plan(const Plan& plan) {
-  BundleDevice device;
-  device.threads = plan.threads;
-  if (plan.device.name == "cpu") {
+/// What is known before the run; the rest is in its summary. `device` is null for the CPU's own runner.
+BundleDevice describe(const Plan& plan, KernelDevice* device) {
+  BundleDevice described;
+  described.threads = plan.threads;
+  if (device == nullptr) {
     const MachineInfo machine = machine_info();
-    device.name = machine.cpu, device.driver = "attnscope " + machine.version + ", " + machine.simd, device.products = machine.blas;
-    device.compute = "f32", device.weights = "mapped";
+    described.name = machine.cpu, described.driver = "attnscope " + machine.version + ", " + machine.simd, described.products = machine.blas;
+    described.compute = "f32", described.weights = "mapped";
   } else {
-    device.kind = "cuda";
+    const DeviceFacts& facts = device->facts();
+    described.kind = facts.kind, described.name = facts.name, described.driver = facts.driver, described.products = facts.products;
   }
-  return device;
+  return described;
 }
 
 /// Computes and keeps nothing.
@@ -157,7 +161,13 @@ int run(const Command& command) {
   override_plan(plan, command);
   if (const Status valid = validate(plan); !valid) return report(valid.error());
 
-  const BundleDevice device = device_of_plan(plan);
+  std::unique_ptr<KernelDevice> gpu;
+  if (plan.device.name != "cpu") {
+    auto opened = open_device(plan.device.name, plan.threads);
+    if (!opened) return report(opened.error());
+    gpu = opened.take();
+  }
+  const BundleDevice device = describe(plan, gpu.get());
   ProgressLine line(!command.quiet);
   Nowhere nowhere([&](const RunProgress& progress) { line.show(progress); });
   std::unique_ptr<CaptureBundle> bundle;
@@ -172,7 +182,8 @@ int run(const Command& command) {
   std::signal(SIGINT, stop);
   std::signal(SIGTERM, stop);
   const auto start = Clock::now();
-  const auto outcome = run_capture(plan, bundle ? static_cast<CaptureSink&>(*bundle) : nowhere, cancellation);
+  CaptureSink& sink = bundle ? static_cast<CaptureSink&>(*bundle) : nowhere;
+  const auto outcome = gpu ? run_capture_on(*gpu, plan, sink, cancellation) : run_capture(plan, sink, cancellation);
   if (!outcome) {
     line.end();
     if (bundle) {

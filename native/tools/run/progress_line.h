@@ -29,11 +29,13 @@ class ProgressLine {
   }
 
  private:
-  static std::string words(const RunProgress& progress) {
+  std::string words(const RunProgress& progress) const {
     if (progress.phase == Phase::load) return "load: weights";
-    char text[96];
+    char text[96], fraction[16] = "";
     const char* item = progress.phase == Phase::decode ? "token" : "layer";
-    std::snprintf(text, sizeof text, "%s: %s %u of %u, %.0f %%", name_of(progress.phase), item, progress.done + 1, progress.total, 100 * progress.fraction);
+    // A line that stays tells of the beginning.
+    if (terminal_) std::snprintf(fraction, sizeof fraction, ", %.0f %%", 100 * progress.fraction);
+    std::snprintf(text, sizeof text, "%s: %s %u of %u%s", name_of(progress.phase), item, progress.done + 1, progress.total, fraction);
     return text;
   }
 
