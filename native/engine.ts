@@ -242,6 +242,8 @@ export interface PolicyRunResult {
   /** Tokens each layer's kv heads hold at the end, [layers][kvHeads]. */
   residentTokens: Uint32Array;
   traces: { layer: number; head: number; rows: Uint32Array; offset: Uint32Array; spans: Uint32Array }[];
+  /** Of a run on a GPU: with mode compare, of the run that took more. */
+  device?: DeviceUse;
 }
 export interface PolicyRunJob { readonly done: Promise<PolicyRunResult>; cancel(): void }
 

@@ -95,7 +95,7 @@ export function writeLive(folder: string, engine: NodeEngine, live: LiveRun, set
     prompt: { name: prompt.name, tokens: tokens.length, questionBegin: questionBegin ?? null, sha256: sha256(tokens) },
     settings: { vectors: settings.vectors, context: settings.context, chunk: settings.chunk, firstChunk: settings.firstChunk, decode: { steps: settings.decode.steps, forced: settings.decode.forced.length > 0, sha256: sha256(settings.decode.forced) } },
     policies: parts.map(({ summary, assignment, plan, result }) => ({
-      ...summary, schedule: plan.schedule, assignment: assignment.policies.length > 1 ? [...assignment.heads] : null, residentTokens: [...result.residentTokens],
+      ...summary, schedule: plan.schedule, assignment: assignment.policies.length > 1 ? [...assignment.heads] : null, residentTokens: [...result.residentTokens], ...(result.device === undefined ? {} : { device: result.device }),
     })),
     files,
   }, null, 1)}\n`);

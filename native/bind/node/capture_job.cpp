@@ -7,6 +7,7 @@
 #include <mutex>
 #include <thread>
 
+#include "bind/node/device_use.h"
 #include "bind/node/js_error.h"
 #include "bind/node/plan_reader.h"
 #include "host/capture.h"
@@ -50,22 +51,6 @@ Napi::Object to_js(Napi::Env env, const Batch& batch) {
   return object;
 }
 
-/// DeviceUse of native/engine.ts.
-Napi::Object device_use(Napi::Env env, const CaptureSummary& summary) {
-  Napi::Object bytes = Napi::Object::New(env);
-  for (const auto& [category, value] : summary.device_bytes_at_peak) bytes.Set(category, static_cast<double>(value));
-  Napi::Object object = Napi::Object::New(env);
-  object.Set("name", summary.device);
-  object.Set("driver", summary.driver);
-  object.Set("products", summary.products);
-  object.Set("compute", summary.compute);
-  object.Set("weights", summary.streamed_weights ? "streamed" : "resident");
-  object.Set("peakBytes", static_cast<double>(summary.peak_device_bytes));
-  object.Set("peakPinnedBytes", static_cast<double>(summary.peak_pinned_bytes));
-  object.Set("bytesAtPeak", bytes);
-  return object;
-}
-
 Napi::Object to_js(Napi::Env env, const CaptureSummary& summary) {
   Napi::Object seconds = Napi::Object::New(env);
   for (const auto& [phase, value] : summary.seconds) seconds.Set(phase, value);
@@ -76,7 +61,8 @@ Napi::Object to_js(Napi::Env env, const CaptureSummary& summary) {
   object.Set("inverseFrequencies", typed_array<Napi::Float32Array>(env, summary.inverse_frequencies));
   object.Set("seconds", seconds);
   object.Set("peakResidentBytes", static_cast<double>(summary.peak_resident_bytes));
-  if (!summary.device.empty()) object.Set("device", device_use(env, summary));
+  if (!summary.device.empty()) object.Set("device", to_js(env, DeviceUse{summary.device, summary.driver, summary.products, summary.compute, summary.streamed_weights,
+                                                                               summary.peak_device_bytes, summary.peak_pinned_bytes, summary.device_bytes_at_peak}));
   return object;
 }
 

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "bind/node/arrays.h"
+#include "bind/node/device_use.h"
 #include "bind/node/plan_reader.h"
 
 namespace attnscope::node {
@@ -63,6 +64,9 @@ Napi::Object to_js(Napi::Env env, const PolicyRunResult& result) {
   object.Set("summary", to_js(env, result.summary));
   object.Set("residentTokens", numbers(env, result.resident_tokens));
   object.Set("traces", traces);
+  if (const auto& device = result.device)
+    object.Set("device", to_js(env, DeviceUse{device->name, device->driver, device->products, device->compute, device->streamed_weights, device->peak_bytes,
+                                              device->peak_pinned_bytes, device->bytes_at_peak}));
   return object;
 }
 
