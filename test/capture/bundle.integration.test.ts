@@ -5,8 +5,11 @@ import type { Manifest } from "../../data/format/manifest.ts";
 import { openCapture } from "../../data/reader/capture.ts";
 import { validateCapture } from "../../data/reader/validate.ts";
 import { requireEngine } from "../../capture/engine.ts";
+import { readBundleIndex } from "../../capture/bundle/capture-bundle.ts";
+import { importCapture } from "../../capture/bundle/import-capture.ts";
 import { prepareAgain, readRequest } from "../../capture/bundle/request.ts";
 import { NodeFolder } from "../../capture/store/node-folder.ts";
+import { NodeStore } from "../../capture/store/node-store.ts";
 import { BundleSink, editIndex } from "./bundle-files.ts";
 import { demoCopy, temporaryFolder } from "./checkpoint-files.ts";
 import { lastJson, runCli } from "./run-cli.ts";
@@ -112,6 +115,17 @@ describe("a bundle of a run that did not end", () => {
     expect(status).toBe(0);
     expect(stdout).toContain("E_DEVICE_MEMORY: no room for the KV cache");
     expect(lastJson(stdout)).toMatchObject({ status: "partial", tokens: { decode: 6 }, layersDone: { prefill: 4, decode: 2 }, lost: [] });
+    expect(await problemsOf(out)).toEqual([]);
+  });
+
+  test("an import that is stopped leaves the layers it came to", async () => {
+    const out = join(await temporaryFolder(), "capture");
+    let parts = 0;
+    const { manifest, outcome } = await importCapture({
+      folder: bundle, index: readBundleIndex(bundle), prepared: await prepareAgain(readRequest(bundle), {}), store: new NodeStore(out), softwareVersion: "test",
+      progress: () => void parts++, stopped: () => parts > 2,
+    });
+    expect([outcome, manifest.status, manifest.layersDone]).toEqual(["cancelled", "partial", { prefill: 2, decode: 0 }]);
     expect(await problemsOf(out)).toEqual([]);
   });
 

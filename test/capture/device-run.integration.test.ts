@@ -97,6 +97,18 @@ describe("policies on a device", () => {
     const out = join(await temporaryFolder(), "run");
     const { status, stdout } = await onDevice("run", ...RUN.filter((arg) => arg !== "--context" && arg !== "300"), "--cut", "300", "--policy", "a-shape:n_init=16,n_local=64", "--device", "cuda", "--out", out, "--json");
     expect([status, lastJson(stdout)]).toEqual([0, expect.objectContaining({ status: "complete", kind: "propagated" })]);
-    expect(JSON.parse(readFileSync(join(out, "run.json"), "utf8"))).toMatchObject({ device: { kind: "cuda" } });
+    const { device, policies } = JSON.parse(readFileSync(join(out, "run.json"), "utf8")) as { device: object; policies: { device: { weights: string; peakBytes: number } }[] };
+    expect(device).toMatchObject({ kind: "cuda" });
+    expect(policies[0]!.device).toMatchObject({ weights: "resident" });
+    expect(policies[0]!.device.peakBytes).toBeGreaterThan(1_000_000);
+  });
+
+  test("tasks are answered there, and not mixed with the processor's answers", async (context) => {
+    if (library === undefined) return context.skip("no library");
+    const out = join(await temporaryFolder(), "tasks"), tasks = ["tasks", "--model", "data/demo-model", "--lengths", "128", "--depths", "50", "--samples", "1", "--out", out, "--json"];
+    const { status, stdout } = await onDevice(...tasks, "--device", "cuda");
+    expect([status, lastJson(stdout)]).toEqual([0, expect.objectContaining({ status: "complete", answers: 1 })]);
+    expect(JSON.parse(readFileSync(join(out, "tasks.json"), "utf8"))).toMatchObject({ device: { kind: "cuda" } });
+    expect((await runCli(...tasks, "--resume")).status).toBe(1);
   });
 });
