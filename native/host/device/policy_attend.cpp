@@ -187,7 +187,8 @@ Status DevicePolicyAttention::step(std::uint32_t layer, void* query, std::span<c
   args.dtype = plan_.vectors, args.heads = model.heads, args.kv_heads = model.kv_heads, args.head_dim = model.head_dim;
   args.keys = static_cast<std::uint32_t>(cache_.longest(layer)), args.scale = model.attention_scale;
   args.q = {query, model.head_dim, model.head_dim}, args.k = cache_.keys(layer), args.v = cache_.values(layer);
-  args.out = out;
+  ATTNSCOPE_TRY(grow(device_, memory_, lse_, model.heads * sizeof(float), "log-sum-exps of a row"));
+  args.out = out, args.lse = lse_.as<float>();  // which the kernel wants and nobody here reads
   if (selected.empty()) return step_held(layer, args);
   const auto same = [&](std::uint32_t a, std::uint32_t b) { return selected[a].dense == selected[b].dense; };
   for (const CalledHeads& run : head_runs(model.heads, plan_.group(), same)) ATTNSCOPE_TRY(step_run(layer, args, run, selected));
@@ -214,6 +215,7 @@ Status DevicePolicyAttention::step_run(std::uint32_t layer, DecodeArgs args, con
   args.q.data = static_cast<std::byte*>(args.q.data) + run.head * dim * size_of(plan_.vectors);
   args.k = cache_.keys(layer, run.kv_head), args.v = cache_.values(layer, run.kv_head);
   args.out += run.head * dim;
+  args.lse += run.head;
   selected = selected.subspan(run.head, run.heads);
   if (selected[0].dense) return decode(args);
 

@@ -44,7 +44,7 @@ class DevicePolicyAttention {
   DeviceMemory& memory_;
   DevicePolicyCache& cache_;
   std::vector<std::uint32_t> packed_;  // lists of a call, in one piece
-  DeviceBuffer lists_, workspace_, rows_, held_keys_, held_values_;
+  DeviceBuffer lists_, workspace_, lse_, held_keys_, held_values_;
 };
 
 }  // namespace attnscope
