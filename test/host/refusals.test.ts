@@ -41,6 +41,8 @@ describe("plans are refused by field", () => {
     ["a file that is not listed", (p) => { p.tensors = p.tensors.map((t) => ({ ...t, file: 1 })); }, /names file 1 of 1/],
     ["a field that is missing", (p) => { delete (p.reduce as Partial<CapturePlan["reduce"]>).lagSize; }, /reduce\.lagSize is not a whole number/],
     ["a field of the wrong type", (p) => { p.store.logits = "yes" as unknown as boolean; }, /store\.logits is not true or false/],
+    ["weights that are neither kept nor streamed", (p) => { p.device = { name: "cuda", weights: "some" as "auto", memoryBytes: 0 }; }, /device\.weights is not auto, resident or streamed/],
+    ["less memory than none", (p) => { p.device = { name: "cuda", weights: "auto", memoryBytes: -1 }; }, /device\.memoryBytes is not a whole number/],
     ["another version", (p) => { p.version = 2 as 1; }, /version is not 1/],
   ];
   test.each(cases)("%s", async (_, spoil, message) => {
