@@ -89,7 +89,7 @@ class Decoder {
     TableEmitter emitter(run_, Segment::decode, static_cast<std::int32_t>(layer));
     HeadTables tables(emitter, rows, lse(layer), planned_);
     ATTNSCOPE_TRY(reduce_layer(run_, {layer, decoded, first_, &keys, lse(layer), planned_},
-                               [&](const ReducedHead& head) { return tables.add(head); }));
+                               [&](const ReducedHead& head) { return tables.add({&head, 1}); }));
     ATTNSCOPE_TRY(tables.finish());
     ATTNSCOPE_TRY(emit_kv(emitter, keys.views(), rows));
     if (run_.plan.store.vectors) {

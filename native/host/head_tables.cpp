@@ -8,14 +8,16 @@ namespace attnscope {
 HeadTables::HeadTables(TableEmitter& emitter, TokenRange rows, const float* lse, std::size_t lse_stride)
     : emitter_(emitter), rows_(rows), lse_(lse), lse_stride_(lse_stride) {}
 
-Status HeadTables::add(const ReducedHead& head) {
-  summaries_.push_back(head.figures.summary);
-  thumb_cells_.push_back(head.figures.thumbnail.cell);
-  thumb_mean_.insert(thumb_mean_.end(), head.figures.thumbnail.mean.begin(), head.figures.thumbnail.mean.end());
-  thumb_max_.insert(thumb_max_.end(), head.figures.thumbnail.max.begin(), head.figures.thumbnail.max.end());
-  ATTNSCOPE_TRY(emit_pyramid(head));
-  ATTNSCOPE_TRY(emit_rows(head));
-  return emit_marginals(head);
+Status HeadTables::add(std::span<const ReducedHead> heads) {
+  for (const ReducedHead& head : heads) {
+    summaries_.push_back(head.figures.summary);
+    thumb_cells_.push_back(head.figures.thumbnail.cell);
+    thumb_mean_.insert(thumb_mean_.end(), head.figures.thumbnail.mean.begin(), head.figures.thumbnail.mean.end());
+    thumb_max_.insert(thumb_max_.end(), head.figures.thumbnail.max.begin(), head.figures.thumbnail.max.end());
+    ATTNSCOPE_TRY(emit_pyramid(head));
+  }
+  ATTNSCOPE_TRY(emit_rows(heads));
+  return emit_marginals(heads);
 }
 
 Status HeadTables::emit_pyramid(const ReducedHead& head) {
@@ -42,10 +44,12 @@ Status HeadTables::emit_pyramid(const ReducedHead& head) {
   return success();
 }
 
-Status HeadTables::emit_rows(const ReducedHead& head) {
-  const RowStats& stats = head.reduction.row_stats;
-  for (std::size_t begin = 0; begin < rows_.size(); begin += kScalarBatchRows) {
-    const std::size_t n = std::min<std::size_t>(kScalarBatchRows, rows_.size() - begin);
+Status HeadTables::emit_rows(std::span<const ReducedHead> heads) {
+  const std::size_t batches = (rows_.size() + kScalarBatchRows - 1) / kScalarBatchRows;  // of a head
+  return emitter_.emit_each("rows", heads.size() * batches, [&](std::size_t i) {
+    const ReducedHead& head = heads[i / batches];
+    const RowStats& stats = head.reduction.row_stats;
+    const std::size_t begin = i % batches * kScalarBatchRows, n = std::min<std::size_t>(kScalarBatchRows, rows_.size() - begin);
     const float* lse = lse_ + head.head * lse_stride_ + begin;
     std::vector<Column> columns;
     columns.push_back(constant<std::uint16_t>("head", n, head.head));
@@ -59,22 +63,22 @@ Status HeadTables::emit_rows(const ReducedHead& head) {
     columns.push_back(slice<std::uint32_t>("coverage_90", stats.coverage_90, begin, n));
     columns.push_back(slice<std::uint32_t>("coverage_95", stats.coverage_95, begin, n));
     columns.push_back(slice<std::uint32_t>("coverage_99", stats.coverage_99, begin, n));
-    ATTNSCOPE_TRY(emitter_.emit("rows", n, std::move(columns)));
-  }
-  return success();
+    return TableEmitter::Rows{n, std::move(columns)};
+  });
 }
 
-Status HeadTables::emit_marginals(const ReducedHead& head) {
-  for (std::size_t begin = 0; begin < rows_.end; begin += kScalarBatchRows) {
-    const std::size_t n = std::min<std::size_t>(kScalarBatchRows, rows_.end - begin);
+Status HeadTables::emit_marginals(std::span<const ReducedHead> heads) {
+  const std::size_t batches = (rows_.end + std::size_t{kScalarBatchRows} - 1) / kScalarBatchRows;
+  return emitter_.emit_each("marginals", heads.size() * batches, [&](std::size_t i) {
+    const ReducedHead& head = heads[i / batches];
+    const std::size_t begin = i % batches * kScalarBatchRows, n = std::min<std::size_t>(kScalarBatchRows, rows_.end - begin);
     std::vector<Column> columns;
     columns.push_back(constant<std::uint16_t>("head", n, head.head));
     columns.push_back(counting("index", n, static_cast<std::uint32_t>(begin)));
     columns.push_back(slice<float>("column_sum", head.reduction.column_sum, begin, n));
     columns.push_back(slice<float>("diagonal_sum", head.reduction.diagonal_sum, begin, n));
-    ATTNSCOPE_TRY(emitter_.emit("marginals", n, std::move(columns)));
-  }
-  return success();
+    return TableEmitter::Rows{n, std::move(columns)};
+  });
 }
 
 Status HeadTables::finish() {

@@ -1,5 +1,7 @@
 // Tables of what pass 2 measures: pyramid, rows and marginals head by head, heads and thumbs when the layer ends.
 #pragma once
+#include <span>
+
 #include "host/reduced_head.h"
 #include "host/table_emitter.h"
 
@@ -10,13 +12,14 @@ class HeadTables {
   /// `lse`: [heads][lse_stride], one value a row of the segment, which is `rows`.
   HeadTables(TableEmitter& emitter, TokenRange rows, const float* lse, std::size_t lse_stride);
 
-  Status add(const ReducedHead& head);
+  /// Heads that follow those before.
+  Status add(std::span<const ReducedHead> heads);
   Status finish();
 
  private:
   Status emit_pyramid(const ReducedHead& head);
-  Status emit_rows(const ReducedHead& head);
-  Status emit_marginals(const ReducedHead& head);
+  Status emit_rows(std::span<const ReducedHead> heads);
+  Status emit_marginals(std::span<const ReducedHead> heads);
 
   TableEmitter& emitter_;
   TokenRange rows_;

@@ -104,7 +104,7 @@ class Prefill {
     begin_progress(Phase::reduce, emitter.layer(), 0);
     HeadTables tables(emitter, rows, lse_.data(), tokens_);
     ATTNSCOPE_TRY(reduce_layer(run_, {emitter.layer(), queries(), 0, &keys, lse_.data(), tokens_},
-                               [&](const ReducedHead& head) { return tables.add(head); }));
+                               [&](const ReducedHead& head) { return tables.add({&head, 1}); }));
     ATTNSCOPE_TRY(tables.finish());
     ATTNSCOPE_TRY(emit_kv(emitter, keys.views(), rows));
     ATTNSCOPE_TRY(emit_pages(emitter, keys.views()));

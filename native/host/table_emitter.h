@@ -1,5 +1,7 @@
 // Hands batches of one layer and segment to the sink, counting the time.
 #pragma once
+#include <algorithm>
+#include <functional>
 #include <string>
 
 #include "host/emit_context.h"
@@ -21,6 +23,22 @@ class TableEmitter {
     ATTNSCOPE_TRY(context_.sink.batch({table, segment_, layer_, static_cast<std::uint32_t>(rows), std::move(columns)}));
     context_.progress.heartbeat();
     return context_.pool.keep_going(0) ? success() : Status(cancelled());
+  }
+
+  struct Rows {
+    std::size_t count = 0;
+    std::vector<Column> columns;
+  };
+  /// Batches 0, 1, ... of a table, made on all threads, some at a time, and handed over in order.
+  Status emit_each(const char* table, std::size_t count, const std::function<Rows(std::size_t)>& make) {
+    PhaseClock::Section section(context_.clock, Work::emit);
+    std::vector<Rows> made(std::min<std::size_t>(count, 4 * context_.pool.threads()));
+    for (std::size_t begin = 0; begin < count; begin += made.size()) {
+      const std::size_t n = std::min(made.size(), count - begin);
+      if (!context_.pool.parallel_for(n, [&](std::size_t i, unsigned) { made[i] = make(begin + i); })) return cancelled();
+      for (std::size_t i = 0; i < n; ++i) ATTNSCOPE_TRY(emit(table, made[i].count, std::move(made[i].columns)));
+    }
+    return success();
   }
 
   Status layer_done() {

@@ -21,35 +21,35 @@ Column packed(const char* name, DType from, RowAt row, std::size_t count, std::s
   return gather(std::vector<std::uint16_t>(count * dim));
 }
 
-/// One head of q, k or v in batches. token(i) -> position of row i, row(i) -> where it begins.
+/// `count` rows of every head of q, k or v in batches. token(i) -> position of row i; row(h, i) -> where row i of heads[h] begins.
 template <class TokenAt, class RowAt>
-Status emit_vectors(TableEmitter& emitter, const char* table, const char* head_column, std::uint32_t head, DType from, std::size_t count, TokenAt token, RowAt row) {
-  for (std::size_t begin = 0; begin < count; begin += kVectorBatchRows) {
-    const std::size_t n = std::min<std::size_t>(kVectorBatchRows, count - begin);
+Status emit_vectors(TableEmitter& emitter, const char* table, const char* head_column, std::uint32_t first_head, std::size_t heads, DType from, std::size_t count,
+                    TokenAt token, RowAt row) {
+  const std::size_t batches = (count + kVectorBatchRows - 1) / kVectorBatchRows;  // of a head
+  return emitter.emit_each(table, heads * batches, [&](std::size_t batch) {
+    const std::size_t h = batch / batches, begin = batch % batches * kVectorBatchRows, n = std::min<std::size_t>(kVectorBatchRows, count - begin);
     std::vector<std::uint32_t> tokens(n);
     for (std::size_t i = 0; i < n; ++i) tokens[i] = token(begin + i);
     std::vector<Column> columns;
-    columns.push_back(constant<std::uint16_t>(head_column, n, head));
+    columns.push_back(constant<std::uint16_t>(head_column, n, first_head + static_cast<std::uint32_t>(h)));
     columns.push_back(column("token", std::move(tokens)));
-    columns.push_back(packed(table, from, [&](std::size_t i) { return row(begin + i); }, n, emitter.plan().model.head_dim, emitter.plan().vectors));
-    ATTNSCOPE_TRY(emitter.emit(table, n, std::move(columns)));
-  }
-  return success();
+    columns.push_back(packed(table, from, [&](std::size_t i) { return row(h, begin + i); }, n, emitter.plan().model.head_dim, emitter.plan().vectors));
+    return TableEmitter::Rows{n, std::move(columns)};
+  });
 }
 
-Status emit_range(TableEmitter& emitter, const char* table, const char* head_column, std::uint32_t head, const StoredRows& rows, std::size_t skipped, TokenRange range) {
-  return emit_vectors(emitter, table, head_column, head, rows.dtype, range.size(), [&](std::size_t i) { return range.begin + static_cast<std::uint32_t>(i); },
-                      [&](std::size_t i) { return rows.row(skipped + i); });
+/// Rows of tokens `range` of all heads; a head's row `skipped` is the first.
+Status emit_range(TableEmitter& emitter, const char* table, const char* head_column, std::uint32_t first_head, std::span<const StoredRows> heads, std::size_t skipped, TokenRange range) {
+  if (heads.empty()) return success();
+  return emit_vectors(emitter, table, head_column, first_head, heads.size(), heads[0].dtype, range.size(), [&](std::size_t i) { return range.begin + static_cast<std::uint32_t>(i); },
+                      [&](std::size_t h, std::size_t i) { return heads[h].row(skipped + i); });
 }
 
 }  // namespace
 
 Status emit_keys_values(TableEmitter& emitter, std::span<const StoredRows> keys, std::span<const StoredRows> values, TokenRange range) {
-  for (std::uint32_t h = 0; h < emitter.plan().model.kv_heads; ++h) {
-    ATTNSCOPE_TRY(emit_range(emitter, "k", "kv_head", h, keys[h], range.begin, range));
-    ATTNSCOPE_TRY(emit_range(emitter, "v", "kv_head", h, values[h], range.begin, range));
-  }
-  return success();
+  ATTNSCOPE_TRY(emit_range(emitter, "k", "kv_head", 0, keys, range.begin, range));
+  return emit_range(emitter, "v", "kv_head", 0, values, range.begin, range);
 }
 
 Status emit_keys_values(TableEmitter& emitter, std::span<const KvView> heads, TokenRange range) {
@@ -59,11 +59,11 @@ Status emit_keys_values(TableEmitter& emitter, std::span<const KvView> heads, To
 }
 
 Status emit_picked_queries(TableEmitter& emitter, std::uint32_t head, const StoredRows& rows, std::span<const std::uint32_t> tokens) {
-  return emit_vectors(emitter, "q", "head", head, rows.dtype, tokens.size(), [&](std::size_t i) { return tokens[i]; }, [&](std::size_t i) { return rows.row(i); });
+  return emit_vectors(emitter, "q", "head", head, 1, rows.dtype, tokens.size(), [&](std::size_t i) { return tokens[i]; }, [&](std::size_t, std::size_t i) { return rows.row(i); });
 }
 
 Status emit_all_queries(TableEmitter& emitter, std::uint32_t head, const StoredRows& rows, std::uint32_t first, std::uint32_t count) {
-  return emit_range(emitter, "q", "head", head, rows, 0, {first, first + count});
+  return emit_range(emitter, "q", "head", head, {&rows, 1}, 0, {first, first + count});
 }
 
 bool stores_every_query(const Plan& plan, std::uint32_t layer, std::uint32_t head) {

@@ -74,11 +74,9 @@ Status LayerResults::add(const CaptureJob& job, const std::byte* results) {
     });
     if (!complete) return cancelled();
   }
-  for (Head& head : heads) {
-    ATTNSCOPE_TRY(tables_.add({head.run->first + head.index, *head.reduction, head.figures}));
-    head.reduction.reset();
-    head.figures = {};
-  }
+  std::vector<ReducedHead> reduced;
+  for (const Head& head : heads) reduced.push_back({head.run->first + head.index, *head.reduction, head.figures});
+  ATTNSCOPE_TRY(tables_.add(reduced));
   if (!context.plan.store.vectors) return success();
   for (const HeadRun& run : job.runs) ATTNSCOPE_TRY(emit_queries(run, results));
   return success();

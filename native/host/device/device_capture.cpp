@@ -71,7 +71,7 @@ DeviceNeeds device_needs(const Plan& plan, const DeviceRunOptions& options, Kern
   const DeviceModelOptions model = device_capture::model_options(plan, options, layout, needs);
   const DType compute = options.compute.value_or(compute_of(plan, device));
   if (available == 0) available = plan.device.memory_bytes;
-  if (available == 0) available = device != nullptr ? device->free_bytes() : ~std::uint64_t{0};
+  if (available == 0) available = device != nullptr ? DeviceMemory::usable(device->free_bytes()) : ~std::uint64_t{0};
   const DeviceNeeds of_model = model_needs(plan, compute, streams_weights(plan, model, compute, device, available), layout.block_rows, device);
   needs += of_model;
   needs.pinned_bytes = std::max(needs.pinned_bytes, of_model.pinned_bytes + std::exchange(needs.loading_pinned_bytes, 0));
@@ -91,7 +91,10 @@ Result<CaptureSummary> run_capture_on(KernelDevice& device, const Plan& plan, Ca
   device_capture::DeviceAtRest rest{device};
 
   progress.begin(Phase::load, 0, 1, 1);
-  auto weights = Weights::open(plan);
+  auto weights = [&] {
+    PhaseClock::Section section(clock, Work::load);
+    return Weights::open(plan);
+  }();
   if (!weights) return weights.error();
   {
     PhaseClock::Section section(clock, Work::load);

@@ -75,7 +75,7 @@ void DeviceMemory::release(DeviceBuffer& buffer) {
 std::uint64_t DeviceMemory::used() const { return std::accumulate(used_.begin(), used_.end(), std::uint64_t{0}); }
 
 std::uint64_t DeviceMemory::available() const {
-  const std::uint64_t free = device_.free_bytes();
+  const std::uint64_t free = usable(device_.free_bytes());
   if (limit_ == 0) return free;
   return std::min(free, limit_ - std::min(limit_, used()));
 }

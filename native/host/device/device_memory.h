@@ -81,6 +81,8 @@ class DeviceMemory {
 
   /// Bytes that may still be allocated: the limit's, or the device's where that is less.
   std::uint64_t available() const;
+  /// Of what a driver calls free: it hands memory out in pieces of 2 MiB, and libraries take some for themselves.
+  static std::uint64_t usable(std::uint64_t free_bytes) { return free_bytes - free_bytes / 64; }
   std::uint64_t used(MemoryCategory category) const { return used_[static_cast<std::size_t>(category)]; }
   std::uint64_t used() const;
   /// The most held at once, and what every category held at that moment.
