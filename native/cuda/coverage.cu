@@ -111,7 +111,7 @@ ATTNSCOPE_KERNEL(threads) cover_rows(CoverageArgs args, CoveragePlan plan) {
   const std::uint32_t first_row = first_query + warp * warp_rows;  // of this warp
   const std::uint32_t steps = ceil_div(end_query, step_keys);
 
-  copy_rows<Dim>(queries, q, rows, in.queries, [m](unsigned row) { return m * rows + row; });
+  copy_consecutive<Dim, rows, threads>(queries, q, m * rows, in.queries);
   commit_copies();
   const float smallest = coverage::threshold(end_query);
   for (std::uint32_t word = warp; word < ceil_div(steps, warp_size); word += warps) {
@@ -153,7 +153,7 @@ ATTNSCOPE_KERNEL(threads) cover_rows(CoverageArgs args, CoveragePlan plan) {
   unsigned stage_ahead = 0;
   const auto copy_ahead = [&] {
     if (ahead < steps) {
-      copy_rows<Dim>(keys + stage_ahead * stage_chunks, k, step_keys, in.keys, [step = ahead](unsigned row) { return step * step_keys + row; });
+      copy_consecutive<Dim, step_keys, threads>(keys + stage_ahead * stage_chunks, k, ahead * step_keys, in.keys);
       ahead = next(ahead + 1);
     }
     stage_ahead = stage_ahead + 1 < Stages ? stage_ahead + 1 : 0;

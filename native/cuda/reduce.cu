@@ -2,8 +2,9 @@
 // says what each figure means, core/reduce.cpp is the same on a CPU.
 //
 // A block has 128 queries of one head, a warp 32 of them, and walks the tiles of 64 keys up to its last query. Row statistics stay in
-// registers. Columns and diagonals are summed over the block in fp32 and added to the totals in fp64; diagonals that the next tile
-// meets too are carried to it, so that a tile adds 64 columns and 64 distances. Cells of up to 32 tokens lie in one warp's tile and are
+// registers. Columns and diagonals are summed over the block in fp32 and added to the totals in fp64, 64 columns and 64 distances a
+// tile: diagonals wait, first in their warp's registers, then in shared memory, until no warp meets them any more. A tile's sums are
+// joined while the next tile is computed, so that warps meet once a tile. Cells of up to 32 tokens lie in one warp's tile and are
 // stored; larger ones are gathered in registers for as long as the warp stays in them, then added.
 //
 // The order of the additions to cell_sum (cells of 64 and more), column_sum and diagonal_sum depends on how blocks run: they repeat
@@ -24,6 +25,9 @@ constexpr unsigned key_tiles = tile_keys / 8;
 
 using Tile = float[row_tiles][key_tiles][4];
 
+/// Scores of pairs that are not visible: far enough below all others for p to be 0, and finite, so that 0 times them is 0.
+constexpr float unseen = -1e30f;
+
 struct ReducePlan {
   bool q_chunks = false, k_chunks = false;
 };
@@ -38,8 +42,10 @@ struct RowFigures {
 ATTNSCOPE_DEVICE unsigned row_at(unsigned t, unsigned e) { return 16 * t + lane_index() / 4 + e / 2 * 8; }
 ATTNSCOPE_DEVICE unsigned key_at(unsigned n, unsigned e) { return 8 * n + 2 * (lane_index() % 4) + e % 2; }
 
-/// Scores to probabilities, with the figures that every key enters: entropy = sum p (lse - score), and the largest p.
-ATTNSCOPE_DEVICE void take_rows(Tile& p, const float (&lse)[lane_rows], float scale, std::uint32_t first_key, RowFigures& rows) {
+/// Scores to probabilities, with the figures that every key enters: entropy = sum p (lse - score), and the largest p. Returns the
+/// largest of the lane's rows.
+ATTNSCOPE_DEVICE float take_rows(Tile& p, const float (&lse)[lane_rows], float scale, std::uint32_t first_key, RowFigures& rows) {
+  float largest_of_all = 0;
 #pragma unroll
   for (unsigned t = 0; t < row_tiles; ++t)
 #pragma unroll
@@ -52,10 +58,11 @@ ATTNSCOPE_DEVICE void take_rows(Tile& p, const float (&lse)[lane_rows], float sc
         for (unsigned e = 2 * h; e < 2 * h + 2; ++e) {
           const float x = p[t][n][e] * scale - lse[r];
           p[t][n][e] = power_of_two(x);
-          entropy -= p[t][n][e] * fmaxf(x, -150);  // 0 * -infinity must not arise where masked
+          entropy -= p[t][n][e] * x;
           largest = fmaxf(largest, p[t][n][e]);
         }
       rows.entropy[r] += entropy;  // by tile: 16 terms, then one for each of N / 64 tiles
+      largest_of_all = fmaxf(largest_of_all, largest);
       if (largest > rows.top[r]) {
         rows.top[r] = largest;
         // Backwards, so that the first of equal ones stays.
@@ -66,6 +73,7 @@ ATTNSCOPE_DEVICE void take_rows(Tile& p, const float (&lse)[lane_rows], float sc
         }
       }
     }
+  return largest_of_all;
 }
 
 /// Figures of keys near the row's start and end; called for tiles that hold such keys.
@@ -159,26 +167,42 @@ ATTNSCOPE_DEVICE void close_cell(const ReduceArgs& args, std::uint32_t head, std
   open.sum = open.max = 0;
 }
 
-ATTNSCOPE_DEVICE void add_to_cell(const Tile& p, OpenCell& open) {
-  float sum = 0;
+ATTNSCOPE_DEVICE void add_to_cell(const float (&column)[lane_columns], float largest, OpenCell& open) {
+  float sum[4] = {};
 #pragma unroll
-  for (unsigned t = 0; t < row_tiles; ++t)
-#pragma unroll
-    for (unsigned n = 0; n < key_tiles; ++n)
-#pragma unroll
-      for (unsigned e = 0; e < 4; ++e) {
-        sum += p[t][n][e];
-        open.max = fmaxf(open.max, p[t][n][e]);
-      }
-  open.sum += sum;
+  for (unsigned v = 0; v < lane_columns; ++v) sum[v % 4] += column[v];
+  open.sum += (sum[0] + sum[1]) + (sum[2] + sum[3]);
+  open.max = fmaxf(open.max, largest);
 }
 
-/// Warps' sums of a tile, and two carries in turn: carry[i] is what distances of difference i have so far, i in [1, 127].
+/// Warps' sums of tiles: columns of two tiles in turn, diagonals of the last four.
 struct TileTotals {
-  float column[warps][tile_keys], diagonal[warps][diagonal_slots(warp_rows)], carry[2][rows];
+  float column[2][warps][tile_keys], diagonal[4][warps][tile_keys];
 };
 
-template <class T, unsigned Dim>
+/// Adds to the totals what is complete after tile `tile`: half of the threads its columns, half the distances
+/// first_query - 64 (tile - 2) + 32 - s, s < 64. The first warp's rows met these two tiles ago, each further warp's 32 diagonals later.
+ATTNSCOPE_DEVICE void join_totals(const TileTotals& totals, const ReduceArgs& args, std::uint32_t head, std::uint32_t first_query, std::uint32_t end_query, std::uint32_t tile) {
+  static_assert(threads == 2 * tile_keys && warps == 4 && warp_rows == 32);
+  const unsigned thread = thread_index(), s = thread % tile_keys;
+  const std::uint32_t keys = args.attention.keys;
+  if (thread < tile_keys) {
+    const auto& column = totals.column[tile % 2];
+    const float sum = (column[0][s] + column[1][s]) + (column[2][s] + column[3][s]);
+    const std::uint32_t key = tile * tile_keys + s;
+    if (key < end_query && sum != 0) atomic_add(args.column_sum + std::uint64_t{head} * keys + key, static_cast<double>(sum));
+    return;
+  }
+  const auto& first = totals.diagonal[(tile + 2) % 4];  // of tile - 2
+  const auto& second = totals.diagonal[(tile + 3) % 4];
+  const auto& third = totals.diagonal[tile % 4];
+  const bool lower = s < warp_rows;
+  const float sum = (first[0][s] + (lower ? first : second)[1][s ^ warp_rows]) + (second[2][s] + (lower ? second : third)[3][s ^ warp_rows]);
+  const std::int64_t distance = std::int64_t{first_query} - (std::int64_t{tile} - 2) * tile_keys + warp_rows - s;
+  if (distance >= 0 && distance < keys && sum != 0) atomic_add(args.diagonal_sum + std::uint64_t{head} * keys + distance, static_cast<double>(sum));
+}
+
+template <class T, unsigned Dim, bool WholeCells>
 ATTNSCOPE_KERNEL(threads) reduce_rows(ReduceArgs args, ReducePlan plan) {
   using Layout = TileLayout<Dim>;
   const AttentionArgs& in = args.attention;
@@ -198,23 +222,26 @@ ATTNSCOPE_KERNEL(threads) reduce_rows(ReduceArgs args, ReducePlan plan) {
 #pragma unroll
   for (unsigned r = 0; r < lane_rows; ++r) {
     const std::uint32_t row = m * rows + warp * warp_rows + 8 * r + lane_index() / 4;
-    lse[r] = row < in.queries ? in.lse[std::uint64_t{head} * in.queries + row] * log2_of_e : 0;
+    lse[r] = row < in.queries ? fminf(in.lse[std::uint64_t{head} * in.queries + row] * log2_of_e, -unseen) : 0;
     figures.top[r] = -1;
   }
   OpenCell open;
-  totals.carry[0][thread] = 0;
+  DiagonalWalk<row_tiles> diagonals;
+  float* waiting = &totals.diagonal[0][0][0];
+  for (unsigned i = thread; i < sizeof totals.diagonal / sizeof(float); i += threads) waiting[i] = 0;
 
   const auto copy_keys = [&](std::uint32_t tile) {
-    copy_rows<Dim>(keys + tile % 2 * tile_keys * Layout::chunks, k, tile_keys, in.keys, [tile](unsigned row) { return tile * tile_keys + row; });
+    copy_consecutive<Dim, tile_keys, threads>(keys + tile % 2 * tile_keys * Layout::chunks, k, tile * tile_keys, in.keys);
     commit_copies();
   };
-  copy_rows<Dim>(queries, q, rows, in.queries, [m](unsigned row) { return m * rows + row; });
+  copy_consecutive<Dim, rows, threads>(queries, q, m * rows, in.queries);
   copy_keys(0);
   for (std::uint32_t tile = 0; tile < tiles; ++tile) {
     const std::uint32_t first_key = tile * tile_keys;
     wait_copies<0>();
-    sync_block();  // the tile is there, and nobody reads the one before or its totals any more
+    sync_block();  // the tile is there, sums of the one before, too, and nobody reads that tile or older sums any more
     if (tile + 1 < tiles) copy_keys(tile + 1);
+    if (tile > 0) join_totals(totals, args, head, first_query, end_query, tile - 1);
     Tile p;
     multiply_keys<T, Dim, row_tiles>(p, queries, warp * warp_rows, keys + tile % 2 * tile_keys * Layout::chunks);
     if (first_key + tile_keys > first_row + 1 || first_row + warp_rows > end_query) {
@@ -225,48 +252,35 @@ ATTNSCOPE_KERNEL(threads) reduce_rows(ReduceArgs args, ReducePlan plan) {
 #pragma unroll
           for (unsigned e = 0; e < 4; ++e) {
             const std::uint32_t query = first_row + row_at(t, e);
-            if (first_key + key_at(n, e) > query || query >= end_query) p[t][n][e] = -INFINITY;
+            if (first_key + key_at(n, e) > query || query >= end_query) p[t][n][e] = unseen;
           }
     }
-    take_rows(p, lse, scale, first_key, figures);
+    const float largest = take_rows(p, lse, scale, first_key, figures);
     // The row's own key and the one before it count as near whatever local_tokens is.
     if (first_key < args.sink_tokens || first_key + tile_keys + (args.local_tokens > 2 ? args.local_tokens : 2) > first_row) take_near(p, first_row, first_key, args.sink_tokens, args.local_tokens, figures);
-    if (args.cell <= largest_whole_cell) {
+    float column[lane_columns];
+    lane_column_sums<row_tiles>(p, column);
+    if constexpr (WholeCells) {
       store_cells(p, args, head, first_row, first_key);
     } else {
-      const std::uint32_t column = first_key / args.cell;
-      if (column != open.column) {
+      const std::uint32_t cell_column = first_key / args.cell;
+      if (cell_column != open.column) {
         close_cell(args, head, cell_row, open);
-        open.column = column;
+        open.column = cell_column;
       }
-      add_to_cell(p, open);
+      add_to_cell(column, largest, open);
     }
-    column_sums<row_tiles>(p, totals.column[warp]);
-    diagonal_sums<row_tiles>(p, totals.diagonal[warp]);
-    sync_block();
-
-    // Distance first_query - first_key + difference, difference = row - key in [-63, 127] as counted in the tile. Those from 64 on
-    // meet no further tile.
-    const std::int64_t distance0 = std::int64_t{first_query} - first_key;
-    for (unsigned i = thread; i < 191; i += threads) {
-      const std::int32_t difference = static_cast<std::int32_t>(i) - 63;
-      float sum = difference > 0 ? totals.carry[tile % 2][difference] : 0;
-#pragma unroll
-      for (unsigned w = 0; w < warps; ++w) {
-        const std::uint32_t slot = diagonal_slot(difference, w * warp_rows, warp_rows);
-        if (slot < diagonal_slots(warp_rows)) sum += totals.diagonal[w][slot];
-      }
-      if (difference < 64) totals.carry[(tile + 1) % 2][difference + 64] = sum;
-      const std::int64_t distance = distance0 + difference;
-      if ((difference >= 64 || tile + 1 == tiles) && distance >= 0 && distance < in.keys && sum != 0)
-        atomic_add(args.diagonal_sum + std::uint64_t{head} * in.keys + distance, static_cast<double>(sum));
-    }
-    if (thread < tile_keys && first_key + thread < in.keys) {
-      const float sum = (totals.column[0][thread] + totals.column[1][thread]) + (totals.column[2][thread] + totals.column[3][thread]);
-      if (sum != 0) atomic_add(args.column_sum + std::uint64_t{head} * in.keys + first_key + thread, static_cast<double>(sum));
-    }
+    join_columns(column, totals.column[tile % 2][warp]);
+    diagonals.add(p, totals.diagonal[tile % 4][warp]);
   }
-  if (args.cell > largest_whole_cell) close_cell(args, head, cell_row, open);
+  // Diagonals that still wait: as if three tiles of zeros followed, of which the first meets what warps have kept.
+  for (std::uint32_t tile = tiles; tile < tiles + 4; ++tile) {
+    sync_block();
+    join_totals(totals, args, head, first_query, end_query, tile - 1);
+    if (tile == tiles + 3) break;
+    diagonals.add({}, totals.diagonal[tile % 4][warp]);
+  }
+  if constexpr (!WholeCells) close_cell(args, head, cell_row, open);
 
 #pragma unroll
   for (unsigned r = 0; r < lane_rows; ++r) {
@@ -306,7 +320,9 @@ Outcome run_reduce(const ReduceArgs& args, Stream stream) {
   const ReducePlan plan{whole_chunks(in.q, in.head_dim), whole_chunks(in.k, in.head_dim)};
   return for_instance(in.dtype, in.head_dim, [&](auto element, auto dim) -> Outcome {
     constexpr unsigned Dim = decltype(dim)::value;
-    return launch(reduce_rows<decltype(element), Dim>, Grid{in.heads, ceil_div(in.queries, rows)}, threads, TileLayout<Dim>::bytes(rows + 2 * tile_keys) + sizeof(TileTotals), stream, args, plan);
+    using T = decltype(element);
+    return launch(args.cell <= largest_whole_cell ? reduce_rows<T, Dim, true> : reduce_rows<T, Dim, false>, Grid{in.heads, ceil_div(in.queries, rows)}, threads,
+                  TileLayout<Dim>::bytes(rows + 2 * tile_keys) + sizeof(TileTotals), stream, args, plan);
   });
 }
 

@@ -83,6 +83,7 @@ TEST("reductions: every size of cell, odd lengths, later chunks, groups, one que
            {DType::bf16, 128, 1, 1, 129, 0, 0, 64, 4, 64},
            {DType::f16, 64, 1, 1, 200, 64, 0, 128, 4, 64},
            {DType::f16, 64, 1, 1, 300, 0, 0, 256, 130, 100, 3},
+           {DType::f16, 20, 1, 1, 131, 576, 70, 64, 4, 64},
        })
     check_case(c, worst);
   std::printf("  largest error: cells %.1e, columns and distances %.1e, rows %.1e\n", worst.cells.error, worst.marginals.error, worst.rows.error);
@@ -115,4 +116,33 @@ TEST("the largest probability's key: the lowest of equal ones") {
   args.entropy = entropy.data(), args.sink_mass = sink.data(), args.local_mass = local.data(), args.previous_mass = previous.data(), args.top1_mass = top1.data(), args.top1_key = top1_key.data();
   accept(open_emulated_device()->reduce(args));
   for (std::uint32_t i = 0; i < n; ++i) CHECK_EQUAL(top1_key[i], i >= 3 && dot(q.row(0, i), q.row(0, n - 1), dim) > 0 ? 3 : 0);
+}
+
+TEST("rows whose log-sum-exp is infinite contribute nothing") {
+  // Decode queries are put behind such rows, so that their first one stands at a multiple of 64.
+  std::mt19937 random(2);
+  constexpr std::uint32_t n = 80, behind = 70, dim = 16;
+  Vectors q(random, DType::f16, 1, n, dim), k(random, DType::f16, 1, n, dim);
+  const auto p = [&](std::uint32_t i, std::uint32_t j, double lse) { return std::exp(dot(q.row(0, i), k.row(0, j), dim) * 0.25 - lse); };
+  std::vector<float> lses(n, INFINITY);
+  std::vector<double> columns(n), diagonals(n);
+  for (std::uint32_t i = behind; i < n; ++i) {
+    double sum = 0;
+    for (std::uint32_t j = 0; j <= i; ++j) sum += p(i, j, 0);
+    lses[i] = static_cast<float>(std::log(sum));
+    for (std::uint32_t j = 0; j <= i; ++j) columns[j] += p(i, j, lses[i]), diagonals[i - j] += p(i, j, lses[i]);
+  }
+  Poisoned<float> lse(lses), cell_max(4), entropy(n), sink(n), local(n), previous(n), top1(n);
+  Poisoned<double> cell_sum(4), column(n), diagonal(n);
+  Poisoned<std::uint32_t> top1_key(n);
+  ReduceArgs args;
+  args.attention = {.dtype = DType::f16, .head_dim = dim, .queries = n, .keys = n, .scale = 0.25f, .q = q.tensor(), .k = k.tensor(), .lse = lse.data()};
+  args.cell = 64, args.cells = 2;
+  args.cell_sum = cell_sum.data(), args.cell_max = cell_max.data(), args.column_sum = column.data(), args.diagonal_sum = diagonal.data();
+  args.entropy = entropy.data(), args.sink_mass = sink.data(), args.local_mass = local.data(), args.previous_mass = previous.data(), args.top1_mass = top1.data(), args.top1_key = top1_key.data();
+  accept(open_emulated_device()->reduce(args));
+  for (std::uint32_t i = 0; i < behind; ++i) CHECK(entropy[i] == 0 && sink[i] == 0 && local[i] == 0 && previous[i] == 0 && top1[i] == 0);
+  for (std::uint32_t j = 0; j < n; ++j) CHECK_NEAR(column[j], columns[j], 1e-5, 1e-6);
+  for (std::uint32_t t = 0; t < n; ++t) CHECK_NEAR(diagonal[t], diagonals[t], 1e-5, 1e-6);
+  CHECK(cell_sum[0] == 0 && cell_max[0] == 0);
 }
