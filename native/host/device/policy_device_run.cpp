@@ -85,7 +85,8 @@ Result<PolicyRunResult> run_policy_on(KernelDevice& device, const PolicyRunPlan&
   DeviceModelOptions of_model;
   of_model.weights = plan.base.device.weights;
   of_model.compute = options.compute;
-  of_model.block_rows = options.block_rows != 0 ? options.block_rows : std::min(kLargestBlock, (context_of(plan) + 63) / 64 * 64);
+  // Row blocks of 64 are never cut.
+  of_model.block_rows = (std::min(options.block_rows != 0 ? options.block_rows : kLargestBlock, context_of(plan)) + 63) / 64 * 64;
   of_model.other_bytes = beside_the_model(plan, of_model.block_rows);
   DeviceMemory memory(device, plan.base.device.memory_bytes);
   auto model = open_device_model(plan.base, weights.value(), device, memory, of_model);
