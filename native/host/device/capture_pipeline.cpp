@@ -28,8 +28,9 @@ Status CapturePipeline::begin_layer() {
 }
 
 Status CapturePipeline::queue_layer(std::uint32_t layer, const LayerTensors& tensors, const float* lse, const float* host_lse, std::uint64_t most_bytes) {
-  // The tables of the last layer that lay here, where layers between were left out.
-  while (!waiting_.empty() && waiting_.front().layer_place == place()) ATTNSCOPE_TRY(consume());
+  // The tables of what lies here are made now, not earlier: the device has this layer's pass 1 to work on meanwhile.
+  const auto lies_here = [&](const Waiting& waiting) { return waiting.layer_place == place(); };
+  while (std::any_of(waiting_.begin(), waiting_.end(), lies_here)) ATTNSCOPE_TRY(consume());
   ATTNSCOPE_TRY(download_layer(tensors, lse));
   const std::byte* parts = run_.buffers.host_layers[place()].at(0);
   const float* row_statistics = host_lse ? host_lse : reinterpret_cast<const float*>(parts + LayerParts(run_.plan()).lse);
@@ -38,9 +39,9 @@ Status CapturePipeline::queue_layer(std::uint32_t layer, const LayerTensors& ten
   run_.progress.begin(Phase::reduce, layer, run_.plan().model.layers, causal_pairs(tensors.rows.kernel_first(), tensors.rows.kernel_rows()) * heads);
   const std::vector<CaptureJob> jobs = jobs_of(run_.plan(), layer, tensors.rows, most_bytes);
   for (std::size_t i = 0; i < jobs.size(); ++i) {
+    while (waiting_.size() > 1) ATTNSCOPE_TRY(consume());  // the place of the job before the last is needed again
     ATTNSCOPE_TRY(queue_job(jobs[i], tensors, lse));
     waiting_.push_back({results, jobs[i], place(), jobs_++ % 2, i == 0, i + 1 == jobs.size(), run_.progress.last()});
-    if (waiting_.size() > 1) ATTNSCOPE_TRY(consume());
   }
   return success();
 }

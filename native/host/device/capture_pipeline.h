@@ -20,7 +20,7 @@ class CapturePipeline {
   Status begin_layer();
   std::size_t place() const { return layers_ % 2; }
 
-  /// Queues pass 2 and the downloads of the layer that was begun, whose pass 1 is queued, and turns what came before into tables. `lse`
+  /// Queues pass 2 and the downloads of the layer that was begun, whose pass 1 is queued, and turns earlier results into tables. `lse`
   /// [heads][kernel rows] is on the device. `host_lse`: the same on the host, from the first row that is no padding on, where it is there
   /// already; null: it comes down with the rest.
   Status queue_layer(std::uint32_t layer, const LayerTensors& tensors, const float* lse, const float* host_lse, std::uint64_t most_bytes);
