@@ -11,6 +11,7 @@
 #include "host/kernels/open_cuda.h"
 #include "tools/check/capture_command.h"
 #include "tools/check/check.h"
+#include "tools/check/policy_command.h"
 
 namespace {
 
@@ -19,6 +20,7 @@ using namespace attnscope;
 constexpr const char* usage =
     "attnscope-check [options]           every operation of a device\n"
     "attnscope-check capture [options]   whole captures (capture --help)\n"
+    "attnscope-check policies [options]  runs with policies (policies --help)\n"
     "  --device cpu|cuda[:i]   the device to check (cpu)\n"
     "  --size small|full       how many shapes, and how long (full)\n"
     "  --seed N                of the random inputs (a fresh one, printed)\n"
@@ -86,6 +88,7 @@ int read_command(int count, char** words, Command& command) {
 
 int main(int count, char** words) {
   if (count > 1 && std::strcmp(words[1], "capture") == 0) return attnscope::check_captures::capture_command(count - 2, words + 2);
+  if (count > 1 && std::strcmp(words[1], "policies") == 0) return attnscope::check_captures::policy_command(count - 2, words + 2);
   Command command;
   if (const int status = read_command(count, words, command); status >= 0) return status;
   std::unique_ptr<KernelDevice> device;
