@@ -186,6 +186,7 @@ int capture_command(int count, char** words) {
   if (count == 1 && std::strcmp(words[0], "--help") == 0) return std::printf("%s", usage), 0;
   Command command;
   if (const std::string wrong = read_command(count, words, command); !wrong.empty()) return refuse(wrong);
+  std::setvbuf(stdout, nullptr, _IOLBF, 0);  // what a run that is stopped has found so far counts
   int status = 0;
   for (const std::string& path : command.plans) {
     auto plan = read_plan(path, command);
@@ -196,7 +197,6 @@ int capture_command(int count, char** words) {
     std::printf("%s%s on %s (%s)\n\n", command.markdown ? "## " : "", path.c_str(), facts.name, facts.driver);
     status = std::max(status, Check(command, *device.value(), plan.take()).run());
     std::printf("\n");
-    std::fflush(stdout);
   }
   return status;
 }
