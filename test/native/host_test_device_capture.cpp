@@ -379,6 +379,25 @@ TEST("cancelled at any point: the run ends in order; what was decoded is kept") 
   CHECK(cancelled > 3);
 }
 
+TEST("progress: layers and steps in order, fractions that grow") {
+  const Checkpoint checkpoint(random_model::tiny());
+  Plan plan = checkpoint.plan(200, 8, 1);
+  plan.decode_steps = 2;
+  Recorder sink;
+  std::vector<RunProgress> items;
+  sink.on_progress = [&](const RunProgress& p) {
+    CHECK(p.fraction >= 0 && p.fraction <= 1 && p.done < p.total);
+    if (items.empty() || items.back().phase != p.phase || items.back().done != p.done) items.push_back(p);
+    CHECK(items.back().fraction <= p.fraction);
+    items.back() = p;
+  };
+  capture_on_cpu(plan, sink);
+  const std::pair<Phase, std::uint32_t> expected[] = {{Phase::load, 0}, {Phase::prefill, 0}, {Phase::reduce, 0}, {Phase::prefill, 1}, {Phase::reduce, 1},
+                                                      {Phase::decode, 0}, {Phase::decode, 1}, {Phase::reduce, 0}, {Phase::reduce, 1}};
+  CHECK_EQUAL(items.size(), std::size(expected));
+  for (std::size_t i = 0; i < std::min(items.size(), std::size(expected)); ++i) CHECK(items[i].phase == expected[i].first && items[i].done == expected[i].second);
+}
+
 TEST("what the sink refuses ends the run with that error") {
   const Checkpoint checkpoint(random_model::tiny());
   Plan plan = checkpoint.plan(40, 2, 2);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "host/buffer.h"
 #include "host/device/device_decode.h"
 #include "host/device/device_prefill.h"
 #include "host/failure.h"
@@ -35,6 +36,17 @@ DeviceNeeds capture_needs(const Plan& plan, const CaptureLayout& layout, KernelD
 }
 
 const char* name_of(DType dtype) { return dtype == DType::f32 ? "f32" : dtype == DType::f16 ? "f16" : "bf16"; }
+
+/// Small allocations are not checked one by one, so what the host makes tables in is asked for in one piece and given back (host/capture.cpp):
+/// fp32 copies of a layer's keys and values, a job's accumulators and the columns made of them.
+Status check_host_memory(const Plan& plan, const CaptureLayout& layout) {
+  if (!plan.reduce.enabled) return success();
+  const std::uint64_t expanded = plan.vectors == DType::f32 ? 0 : 2 * plan.total_tokens() * layout.kv_width * sizeof(float);
+  auto trial = Buffer<std::uint8_t>::allocate(expanded + 3 * layout.result_bytes, "the tables of a layer");
+  if (!trial) return trial.error();
+  asm volatile("" : : "r"(trial.value().data()) : "memory");
+  return success();
+}
 
 /// Everything that is queued is done before memory goes, also where a run ends early.
 struct DeviceAtRest {
@@ -85,6 +97,7 @@ Result<CaptureSummary> run_capture_on(KernelDevice& device, const Plan& plan, Ca
   ProgressReporter progress(sink);
   ThreadPool pool(plan.threads, &cancellation, [&] { progress.heartbeat(); });
   const CaptureLayout layout = device_capture::layout_of(plan, options);
+  ATTNSCOPE_TRY(device_capture::check_host_memory(plan, layout));
   DeviceMemory memory(device, plan.device.memory_bytes);
   CaptureBuffers buffers;
   std::unique_ptr<DeviceModel> model;
