@@ -36,7 +36,7 @@ using Scores = float[row_tiles][key_tiles][4];
 
 struct alignas(16) RowWords { std::uint32_t of_lane[lanes_a_row]; };
 
-/// Shared memory: histograms [bins][rows], where the queries lie before them; buffers of keys; a bit for every step.
+/// Shared memory: histograms [1 + bins][rows], where the queries lie before them; buffers of keys; a bit for every step.
 struct CoveragePlan {
   std::uint32_t lowest = 0, bins = 0;  // of any row
   std::size_t words_bytes = 0;
@@ -47,29 +47,29 @@ struct CoveragePlan {
 struct Counting {
   std::uint32_t* place[lane_rows];
   std::uint32_t word[lane_rows], added[lane_rows];
-  bool counts[lane_rows];
 };
 
-ATTNSCOPE_DEVICE void begin_counting(Counting& counting, const Scores& x, unsigned column, const float (&threshold)[lane_rows], std::uint32_t* words, std::uint32_t lowest) {
+/// Where p below all that is counted goes: a bin below the lowest, which nobody reads. No branch: all lanes do the same.
+ATTNSCOPE_DEVICE void begin_counting(Counting& counting, const Scores& x, unsigned column, std::uint32_t* words, std::uint32_t below, std::uint32_t lane_word) {
+  const float least = float_of_bits(below << coverage::low_bits);
 #pragma unroll
   for (unsigned r = 0; r < lane_rows; ++r) {
     // p is below 1.5 unless the log-sum-exp is not that of these keys: memory must hold all the same.
-    const float p = fminf(power_of_two(x[r / 2][column / 2][r % 2 * 2 + column % 2]), 1.25f);
+    const float p = fminf(fmaxf(power_of_two(x[r / 2][column / 2][r % 2 * 2 + column % 2]), least), 1.25f);
     const std::uint32_t bits = float_bits(p);
-    counting.counts[r] = p >= threshold[r];
-    counting.place[r] = words + ((bits >> coverage::low_bits) - lowest) * (rows * lanes_a_row) + r * warp_size;
+    counting.place[r] = words + ((bits >> coverage::low_bits) * (rows * lanes_a_row) + lane_word + r * warp_size);
     counting.added[r] = (1u << count_shift) | (bits >> cut_bits & ((1u << kept_bits) - 1));
-    if (counting.counts[r]) counting.word[r] = *counting.place[r];
   }
+#pragma unroll
+  for (unsigned r = 0; r < lane_rows; ++r) counting.word[r] = *counting.place[r];
 }
 
 ATTNSCOPE_DEVICE void end_counting(const Counting& counting) {
 #pragma unroll
-  for (unsigned r = 0; r < lane_rows; ++r)
-    if (counting.counts[r]) *counting.place[r] = counting.word[r] + counting.added[r];
+  for (unsigned r = 0; r < lane_rows; ++r) *counting.place[r] = counting.word[r] + counting.added[r];
 }
 
-/// Words of the warp's rows to the totals of lane's row; words are 0 afterwards.
+/// Words of the warp's rows, from the lowest bin that counts on, to the totals of lane's row; words are 0 afterwards.
 ATTNSCOPE_DEVICE void flush_words(RowWords* words, std::uint32_t bins, std::uint64_t (&totals)[most_bins]) {
   sync_warp();
   for (unsigned bin = 0; bin < bins; ++bin) {
@@ -119,12 +119,11 @@ ATTNSCOPE_KERNEL(threads) cover_rows(CoverageArgs args, CoveragePlan plan) {
     const std::uint32_t bits = ballot(step < steps && (args.cell_max == nullptr || matters(args, head, first_query, end_query, step, smallest)));
     if (lane == 0) needed[word] = bits;
   }
-  float lse[lane_rows], threshold[lane_rows];
+  float lse[lane_rows];
 #pragma unroll
   for (unsigned r = 0; r < lane_rows; ++r) {
     const std::uint32_t row = m * rows + warp * warp_rows + 8 * r + lane / 4;
     lse[r] = row < in.queries ? in.lse[std::uint64_t{head} * in.queries + row] * log2_of_e : INFINITY;  // rows past the end count nothing
-    threshold[r] = coverage::threshold(in.first_query + row + 1);
   }
   wait_copies<0>();
   sync_block();
@@ -134,10 +133,11 @@ ATTNSCOPE_KERNEL(threads) cover_rows(CoverageArgs args, CoveragePlan plan) {
 #pragma unroll
     for (unsigned t = 0; t < row_tiles; ++t) load_matrices(left[f][t], queries + Layout::chunk_place(warp * warp_rows + 16 * t + lane % 16, 2 * f + lane / 16));
   sync_block();
-  for (unsigned i = thread; i < plan.bins * rows; i += threads) words[i] = {};
+  for (unsigned i = thread; i < (1 + plan.bins) * rows; i += threads) words[i] = {};
   sync_block();
-  RowWords* warp_words = words + warp * warp_rows;
-  std::uint32_t* lane_words = warp_words->of_lane + lane;  // row r's word of a bin is r * 32 further on
+  RowWords* warp_words = words + rows + warp * warp_rows;  // of the lowest bin that counts
+  // A bin's word of the lane's row r; counted from bin 0, it wraps around.
+  const std::uint32_t below = plan.lowest - 1, lane_word = warp * warp_rows * lanes_a_row + lane - below * (rows * lanes_a_row);
   std::uint64_t totals[most_bins] = {};
 
   /// The first step from `step` on that matters; `steps` where there is none.
@@ -185,7 +185,7 @@ ATTNSCOPE_KERNEL(threads) cover_rows(CoverageArgs args, CoveragePlan plan) {
       Counting counting[share];
 #pragma unroll
       for (unsigned c = 0; c < share; ++c)
-        if (c == 0 && f * share < columns) begin_counting(counting[c], x, f * share, threshold, lane_words, plan.lowest);
+        if (c == 0 && f * share < columns) begin_counting(counting[c], x, f * share, words->of_lane, below, lane_word);
 #pragma unroll
       for (unsigned n = 0; n < step_keys / 16; ++n) {
         std::uint32_t right[4];
@@ -199,7 +199,7 @@ ATTNSCOPE_KERNEL(threads) cover_rows(CoverageArgs args, CoveragePlan plan) {
 #pragma unroll
       for (unsigned c = 0; c < share; ++c) {
         if (f * share + c >= columns) continue;
-        if (c > 0) begin_counting(counting[c], x, f * share + c, threshold, lane_words, plan.lowest);
+        if (c > 0) begin_counting(counting[c], x, f * share + c, words->of_lane, below, lane_word);
         end_counting(counting[c]);
       }
     }
@@ -230,7 +230,7 @@ ATTNSCOPE_KERNEL(threads) cover_rows(CoverageArgs args, CoveragePlan plan) {
 #pragma unroll
   for (unsigned column = 0; column < columns; ++column) {
     Counting counting;
-    begin_counting(counting, x, column, threshold, lane_words, plan.lowest);
+    begin_counting(counting, x, column, words->of_lane, below, lane_word);
     end_counting(counting);
   }
   flush_words(warp_words, plan.bins, totals);
@@ -264,7 +264,7 @@ Outcome run_coverage(const CoverageArgs& args, Stream stream) {
     using T = decltype(element);
     constexpr unsigned Dim = decltype(dim)::value;
     constexpr std::size_t queries_bytes = TileLayout<Dim>::bytes(rows), step_bytes = TileLayout<Dim>::bytes(step_keys);
-    const std::size_t histograms_bytes = std::size_t{bins} * rows * sizeof(RowWords);
+    const std::size_t histograms_bytes = std::size_t{1 + bins} * rows * sizeof(RowWords);
     const CoveragePlan plan{lowest, bins, histograms_bytes > queries_bytes ? histograms_bytes : queries_bytes, whole_chunks(in.q, in.head_dim), whole_chunks(in.k, in.head_dim)};
     const std::size_t fixed_bytes = plan.words_bytes + ceil_div(ceil_div(end, step_keys), warp_size) * sizeof(std::uint32_t);
     const Grid grid{in.heads, ceil_div(in.queries, rows)};

@@ -45,35 +45,35 @@ ATTNSCOPE_DEVICE unsigned key_at(unsigned n, unsigned e) { return 8 * n + 2 * (l
 /// Scores to probabilities, with the figures that every key enters: entropy = sum p (lse - score), and the largest p. Returns the
 /// largest of the lane's rows.
 ATTNSCOPE_DEVICE float take_rows(Tile& p, const float (&lse)[lane_rows], float scale, std::uint32_t first_key, RowFigures& rows) {
-  float largest_of_all = 0;
+  float largest[lane_rows], entropy[lane_rows] = {};
 #pragma unroll
-  for (unsigned t = 0; t < row_tiles; ++t)
+  for (unsigned r = 0; r < lane_rows; ++r) largest[r] = -1;
 #pragma unroll
-    for (unsigned h = 0; h < 2; ++h) {
-      const unsigned r = 2 * t + h;
-      float largest = -1, entropy = 0;
+  for (unsigned n = 0; n < key_tiles; ++n)
 #pragma unroll
-      for (unsigned n = 0; n < key_tiles; ++n)
+    for (unsigned t = 0; t < row_tiles; ++t)
 #pragma unroll
-        for (unsigned e = 2 * h; e < 2 * h + 2; ++e) {
-          const float x = p[t][n][e] * scale - lse[r];
-          p[t][n][e] = power_of_two(x);
-          entropy -= p[t][n][e] * x;
-          largest = fmaxf(largest, p[t][n][e]);
-        }
-      rows.entropy[r] += entropy;  // by tile: 16 terms, then one for each of N / 64 tiles
-      largest_of_all = fmaxf(largest_of_all, largest);
-      if (largest > rows.top[r]) {
-        rows.top[r] = largest;
-        // Backwards, so that the first of equal ones stays.
+      for (unsigned e = 0; e < 4; ++e) {
+        const unsigned r = 2 * t + e / 2;
+        const float x = p[t][n][e] * scale - lse[r];
+        p[t][n][e] = power_of_two(x);
+        entropy[r] -= p[t][n][e] * x;
+        largest[r] = fmaxf(largest[r], p[t][n][e]);
+      }
 #pragma unroll
-        for (unsigned i = 0; i < 2 * key_tiles; ++i) {
-          const unsigned n = key_tiles - 1 - i / 2, e = 2 * h + 1 - i % 2;
-          if (p[t][n][e] == largest) rows.top_key[r] = first_key + key_at(n, e);
-        }
+  for (unsigned r = 0; r < lane_rows; ++r) {
+    rows.entropy[r] += entropy[r];  // by tile: 16 terms, then one for each of N / 64 tiles
+    if (largest[r] > rows.top[r]) {
+      rows.top[r] = largest[r];
+      // Backwards, so that the first of equal ones stays.
+#pragma unroll
+      for (unsigned i = 0; i < 2 * key_tiles; ++i) {
+        const unsigned n = key_tiles - 1 - i / 2, e = r % 2 * 2 + 1 - i % 2;
+        if (p[r / 2][n][e] == largest[r]) rows.top_key[r] = first_key + key_at(n, e);
       }
     }
-  return largest_of_all;
+  }
+  return fmaxf(fmaxf(largest[0], largest[1]), fmaxf(largest[2], largest[3]));
 }
 
 /// Figures of keys near the row's start and end; called for tiles that hold such keys.
