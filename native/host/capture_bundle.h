@@ -22,7 +22,7 @@ struct BundleDevice {
 /// A device's part of the summary over what was known of it before the run.
 BundleDevice device_of(const CaptureSummary& summary, BundleDevice known);
 
-/// The members "device" and, "summary" as one JSON object.
+/// Device, summary and the seconds of the whole run as one JSON object: what `attnscope-run --summary` writes.
 std::string describe_run(const BundleDevice& device, const CaptureSummary& summary, double wall_seconds);
 
 class BundleWriter;
