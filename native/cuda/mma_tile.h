@@ -96,6 +96,8 @@ ATTNSCOPE_DEVICE void copy_listed(Chunk* to, const RowSource& source, const std:
   if constexpr (Share::exists) {
     if (source.whole_chunks) {
       const Share share(to, source);
+      const auto* channel = reinterpret_cast<const std::byte*>(share.channel);
+      const auto row_bytes = static_cast<std::uint32_t>(source.row_stride * sizeof(std::uint16_t));  // fits: whole_chunks
 #pragma unroll
       for (unsigned first = 0; first < Share::copies; first += 4) {
         std::uint32_t number[4];  // four at once: they wait for shared memory together
@@ -104,7 +106,7 @@ ATTNSCOPE_DEVICE void copy_listed(Chunk* to, const RowSource& source, const std:
 #pragma unroll
         for (unsigned i = 0; i < 4; ++i) {
           const bool inside = number[i] < end;
-          copy_async(share.place(first + i), share.channel + (inside ? number[i] : 0) * source.row_stride, inside && share.valid);
+          copy_async(share.place(first + i), channel + std::uint64_t{inside ? number[i] : 0} * row_bytes, inside && share.valid);
         }
       }
       return;
@@ -192,9 +194,9 @@ Outcome for_instance(DType dtype, std::uint32_t head_dim, Body body) {
   return "E_KERNEL_DTYPE CUDA kernels take bf16 or f16; f32 runs on the CPU";
 }
 
-/// Whether rows of a tensor can be copied in chunks of 16 bytes.
+/// Whether rows of a tensor can be copied in chunks of 16 bytes; they lie less than 4 GiB apart.
 inline bool whole_chunks(const HeadTensor& x, std::uint32_t dim) {
-  return reinterpret_cast<std::uintptr_t>(x.data) % sizeof(Chunk) == 0 && x.row_stride % chunk_elements == 0 && x.head_stride % chunk_elements == 0 && dim % chunk_elements == 0;
+  return reinterpret_cast<std::uintptr_t>(x.data) % sizeof(Chunk) == 0 && x.row_stride % chunk_elements == 0 && x.row_stride < 1u << 31 && x.head_stride % chunk_elements == 0 && dim % chunk_elements == 0;
 }
 /// Rows of one head.
 inline ATTNSCOPE_HD RowSource rows_of(const HeadTensor& x, std::uint32_t head, std::uint32_t dim, bool chunks) {
