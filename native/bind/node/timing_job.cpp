@@ -9,6 +9,7 @@
 
 #include "bind/node/arrays.h"
 #include "bind/node/object_reader.h"
+#include "host/device/open_device.h"
 #include "host/timing/run_timings.h"
 #include "host/timing/timing_options.h"
 
@@ -194,7 +195,7 @@ class TimingJob final : public TimingSink {
   }
 
   void work() {
-    auto device = open_timing_device(plan_);
+    auto device = open_device(plan_.device, plan_.threads);
     if (device) result_.emplace(run_timings(*device.value(), plan_, *this, *cancellation_));
     else result_.emplace(device.error());
     // What a failed run had measured is delivered too.

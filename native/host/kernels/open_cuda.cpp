@@ -35,11 +35,11 @@ std::vector<std::string> candidates(const std::filesystem::path& start) {
   };
   if (!start.empty()) {
     add(start / file_name);
-    // The add-on lies in build/Release, a plain executable in build/<name> or deeper: build/cuda is beside one of their parents.
-    for (std::filesystem::path folder = start; folder.has_relative_path(); folder = folder.parent_path()) {
-      add(folder / "build" / "cuda" / file_name);
-      if (folder.filename() == "build") add(folder / "cuda" / file_name);
-    }
+    // The add-on lies in build/Release, a plain executable in build/<name> or deeper: build/cuda is beside one of their parents. No further
+    // up: what lies there belongs to others.
+    std::filesystem::path folder = start;
+    while (folder.has_relative_path() && folder.filename() != "build") folder = folder.parent_path();
+    if (folder.filename() == "build") add(folder / "cuda" / file_name);
   }
   found.emplace_back(file_name);
   return found;

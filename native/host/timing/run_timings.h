@@ -15,7 +15,4 @@ enum class TimingOutcome : std::uint8_t { complete, cancelled };
 /// called after the last row even then.
 Result<TimingOutcome> run_timings(KernelDevice& device, const TimingPlan& plan, TimingSink& sink, const Cancellation& cancellation);
 
-/// The device that the plan names. Errors of open_cuda_device.
-Result<std::unique_ptr<KernelDevice>> open_timing_device(const TimingPlan& plan);
-
 }  // namespace attnscope

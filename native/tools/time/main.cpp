@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "host/device/open_device.h"
 #include "host/timing/bundle.h"
 #include "host/timing/captured_files.h"
 #include "host/timing/run_timings.h"
@@ -65,7 +66,7 @@ class Output final : public TimingSink {
 };
 
 int run(const TimingPlan& plan, const std::string& out) {
-  auto device = open_timing_device(plan);
+  auto device = open_device(plan.device, plan.threads);
   if (!device) return report(device.error());
   auto bundle = TimingBundle::create(out, device.value()->facts());
   if (!bundle) return report(bundle.error());
