@@ -37,7 +37,7 @@ const H200_PAGES = "specifications published with NVIDIA's announcement of 13 No
 export const HARDWARE: readonly Hardware[] = [
   {
     names: ["NVIDIA H200"], memoryGB: from(141, H200_PAGES), visibleGiB: null, bandwidthGBs: from(4800, H200_PAGES), halfTflops: from(989, HALF_OF_SPARSE),
-    hostLinkGBs: PCIE5, hostLinkMeasuredGBs: null, peerLinkGBs: from(900, H200_PAGES),
+    hostLinkGBs: PCIE5, hostLinkMeasuredGBs: from(55, "copies of 1 GiB between pinned and device memory, data/timings/nvidia-h200.arrow, 28 November 2026"), peerLinkGBs: from(900, H200_PAGES),
   },
   {
     names: ["NVIDIA H100 80GB HBM3"], memoryGB: from(80, LLM_ANALYSIS), visibleGiB: null, bandwidthGBs: from(3350, LLM_ANALYSIS), halfTflops: from(989, LLM_ANALYSIS),

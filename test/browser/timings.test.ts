@@ -163,7 +163,7 @@ it("says in a sentence what is wrong with an address or a file, and keeps what i
 });
 
 it("a device of which only the data sheet is known shows its bound, and no mark", async () => {
-  await open(`${TIMINGS.replace(DEVICE, "device=nvidia-h200")}`, async (page) => {
+  await open(`${TIMINGS.replace(DEVICE, "device=nvidia-h100-80gb-hbm3")}`, async (page) => {
     expect(await page.locator("[data-testid=curves] [data-part=roof] path").count()).toBe(1);
     expect(await page.locator("[data-testid=curves] [data-part=points] path").count()).toBe(0);
     expect(await page.locator("[data-testid=timings]").innerText()).toContain("Nothing was measured on this device");
@@ -181,8 +181,8 @@ it("the panel gives a policy's prefill and step time with kind and error, opened
     expect(await page.locator("[data-testid=times] .phase th").allInnerTexts()).toEqual(["estimate", "select", "convert", "attention"]);
     expect(await page.locator("[data-testid=times-of]").innerText()).toContain(`Whole model on ${SYNTHETIC_DEVICE}`);
     const before = await prefill.locator(".value").innerText();
-    await page.locator(".schedule .device-select select").selectOption({ label: "NVIDIA H200, data sheet" });
-    await page.waitForFunction(() => location.hash.includes("device=nvidia-h200"));
+    await page.locator(".schedule .device-select select").selectOption({ label: "NVIDIA H100 80GB HBM3, data sheet" });
+    await page.waitForFunction(() => location.hash.includes("device=nvidia-h100-80gb-hbm3"));
     await settled(page);
     expect(await page.locator("[data-testid=times]").innerText()).toContain("lower bound");
     expect(await prefill.locator(".value").innerText()).not.toBe(before);

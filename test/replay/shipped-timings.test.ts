@@ -39,12 +39,24 @@ const BOUNDS: Readonly<Record<string, readonly [median: number, p90: number, wor
   "reduce reduce": [0.1, 0.35, 0.5], copy: [0.2, 2, 2.5],
 };
 
+/**
+ * The same for a GPU, in one launch for all heads. Its tables have fewer lengths and one shape, so that a point's neighbours are far away; converting
+ * takes as long as its most fragmented head, which no count of work tells. Head by head it is launches that take the time.
+ */
+const GPU_BOUNDS: Readonly<Record<string, readonly [median: number, p90: number, worst: number]>> = {
+  "dense attention": [0.06, 0.15, 0.25], "a-shape attention": [0.08, 0.15, 0.25], "vertical-slash attention": [0.05, 0.15, 0.3], "block-sparse attention": [0.06, 0.2, 0.5],
+  "vertical-slash estimate": [0.06, 0.35, 0.5], "vertical-slash select": [0.15, 0.4, 0.5], "vertical-slash convert": [0.45, 2.5, 8], "block-sparse estimate": [0.05, 0.2, 0.3], "block-sparse select": [0.3, 0.75, 0.8],
+  "decode attention": [0.15, 0.3, 0.35], "decode-list attention": [0.25, 0.75, 1.2], "lagkv score": [0.05, 0.35, 0.4], "simhash hash": [0.25, 0.5, 0.7], "simhash sort": [0.06, 0.2, 0.25],
+  "reduce reduce": [0.05, 0.45, 0.5], copy: [0.4, 4, 4],
+};
+
 test("tables are shipped", () => { expect(files.length).toBeGreaterThan(0); });
 
 describe.each(files)("%s", (name) => {
   const rows = readTimings(name, readFileSync(`${FOLDER}/${name}`));
   const curves = timingCurves(rows);
   const ours = rows.filter(({ source }) => source.startsWith("attnscope"));
+  const gpu = ours.every(({ threads }) => threads === 0);
 
   test("has thirty repetitions of each of our kernels, or says why fewer", () => {
     expect(ours.length).toBeGreaterThan(1000);
@@ -80,11 +92,12 @@ describe.each(files)("%s", (name) => {
   });
 
   test("leaves no operation's points out of reach of the others: median, nine tenths and worst of the leave-one-out errors", () => {
-    for (const kernel of new Set(ours.map(({ op, phase }) => `${op} ${phase}`))) {
-      const values = ours.filter(({ op, phase, looError }) => `${op} ${phase}` === kernel && Number.isFinite(looError)).map(({ looError }) => looError);
-      const bounds = BOUNDS[kernel.replace(/^copy .*/, "copy")];
+    const judged = gpu ? ours.filter(({ batching, op }) => batching === "batched" && op !== "merge") : ours;
+    for (const kernel of new Set(judged.map(({ op, phase }) => `${op} ${phase}`))) {
+      const values = judged.filter(({ op, phase, looError }) => `${op} ${phase}` === kernel && Number.isFinite(looError)).map(({ looError }) => looError);
+      const bounds = (gpu ? GPU_BOUNDS : BOUNDS)[kernel.replace(/^copy .*/, "copy")];
       if (bounds === undefined) throw new Error(`no bound for the errors of ${kernel}`);
-      expect(values.length, kernel).toBeGreaterThan(5);
+      expect(values.length, kernel).toBeGreaterThan(gpu ? 3 : 5);
       for (const [i, share] of [0.5, 0.9, 1].entries()) expect(quantile(values, share), `${kernel}, ${100 * share} % of ${values.length}`).toBeLessThan(bounds[i] as number);
     }
   });
@@ -106,10 +119,10 @@ describe.each(files)("%s", (name) => {
   });
 
   test("points that are held out are told by the others", () => {
-    const own = curves.filter(({ rows: [row] }) => row!.source.startsWith("attnscope"));
+    const own = curves.filter(({ rows: [row] }) => row!.source.startsWith("attnscope") && (!gpu || row!.batching === "batched"));
     const errorsOf = (wanted: (row: TimingRow) => boolean): number[] => own.filter(({ rows: [row] }) => wanted(row!)).flatMap(heldOut);
     const attention = errorsOf(({ op, phase }) => phase === "attention" && !op.startsWith("decode")), decode = errorsOf(({ op }) => op.startsWith("decode"));
-    for (const errors of [attention, decode]) expect(errors.length).toBeGreaterThan(100);
+    for (const errors of [attention, decode]) expect(errors.length).toBeGreaterThan(gpu ? 30 : 100);
     // Half of the points tell the other half; all of them, as the viewer uses them, come closer.
     expect([median(attention) < 0.08, quantile(attention, 0.9) < 0.3], String([median(attention), quantile(attention, 0.9)])).toEqual([true, true]);
     expect([median(decode) < 0.25, quantile(decode, 0.9) < 0.75], String([median(decode), quantile(decode, 0.9)])).toEqual([true, true]);
