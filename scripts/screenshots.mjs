@@ -13,7 +13,7 @@ const PAGES = {
   middle: "v=1&page=head&layer=2&head=2&window=600,700,220", kv: "v=1&page=kv&layer=3",
   policy: "v=1&page=head&layer=3&head=3&policies=vertical-slash:v=40,s=120;lagkv-kvpress&policyPanel=1&drawer=tradeoff&rail=0",
   compare: "v=1&page=head&layer=3&head=3&policies=vertical-slash:v=40,s=120;a-shape:n_init=64,n_local=256&panes=2&layer2=3&head2=3&panePolicy=a,b&compare=difference&rail=0",
-  timings: "v=1&page=timings", decode: "v=1&page=timings&timingGroup=decode", parts: "v=1&page=timings&timingGroup=parts", rows: "v=1&page=timings&timingView=table", bound: "v=1&page=timings&device=nvidia-h200",
+  timings: "v=1&page=timings", decode: "v=1&page=timings&timingGroup=decode", parts: "v=1&page=timings&timingGroup=parts", rows: "v=1&page=timings&timingView=table", bound: "v=1&page=timings&device=nvidia-h100-80gb-hbm3",
   time: "v=1&page=head&layer=3&head=3&policies=vertical-slash:v=40,s=120;block-sparse:top_k=4&policyPanel=1&drawer=tradeoff&chartCost=time&rail=0",
   request: "v=1&page=head&layer=3&head=3&policies=vertical-slash:v=40,s=120;lagkv-kvpress&policyPanel=1&drawer=request&requestCost=time&rail=0",
 };
