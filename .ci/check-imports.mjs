@@ -12,7 +12,8 @@ const allowed = {
   data: [],
   replay: ["data", "native/engine.ts"],
   "native/bind": ["native/engine.ts"],
-  "native/engine.ts": [],
+  "native/engine.ts": ["native/engine"],
+  "native/engine": ["native/engine.ts"],
   test: ["app", "capture", "data", "native", "replay", "scripts"],
 };
 /** Modules that a folder must not name. */

@@ -3,6 +3,8 @@
  * Arrays cross the border as typed arrays; errors arrive as NativeError with a stable code.
  */
 
+export type * from "./engine/memory.ts";
+
 export type DType = "f32" | "f16" | "bf16";
 /** Storage of a block of vectors: Float32Array for f32, raw bits in Uint16Array for f16 and bf16. */
 export type VectorData = Float32Array | Uint16Array;

@@ -26,7 +26,7 @@ const parts = {
   },
   cli: {
     output: "dist/cli/attnscope.js",
-    sources: ["capture", "data", "replay", "native/engine.ts", "native/bind", "vite.cli.config.ts", "package.json"],
+    sources: ["capture", "data", "replay", "native/engine.ts", "native/engine", "native/bind", "vite.cli.config.ts", "package.json"],
     async build() {
       const result = await run(bin("vite"), ["build", "-c", "vite.cli.config.ts", "--logLevel", "warn"], { quiet: true });
       // npx runs it as a program.
@@ -37,7 +37,7 @@ const parts = {
   app: {
     output: "dist/app/index.html",
     needs: ["wasm"],
-    sources: ["app", "data", "replay", "native/engine.ts", "native/bind/wasm", "native/bind/timing.ts", "vite.config.ts", "package.json"],
+    sources: ["app", "data", "replay", "native/engine.ts", "native/engine", "native/bind/wasm", "native/bind/timing.ts", "vite.config.ts", "package.json"],
     build: () => run(bin("vite"), ["build", "--logLevel", "warn"], { quiet: true }),
   },
 };
