@@ -1,5 +1,6 @@
 #include "host/capture_bundle.h"
 
+#include <algorithm>
 #include <cstdio>
 #include <filesystem>
 #include <limits>
@@ -129,6 +130,7 @@ Status CaptureBundle::batch(Batch&& batch) {
     table->file.path = folder_ + "/" + table->file_name;
     for (const Column& column : batch.columns) table->columns.push_back({column.name, capture_bundles::type_name(column.values), column.width});
   }
+  ++group.batches;
   return writer_->add(table->file, std::move(batch.columns), batch.rows);
 }
 
@@ -141,15 +143,23 @@ void CaptureBundle::progress(const RunProgress& progress) {
   if (on_progress) on_progress(progress);
 }
 
+bool CaptureBundle::on_disk(const Group& group, bool wait) {
+  bool written = true;
+  for (const auto& table : group.tables) written = written && writer_->written(table->file, wait);
+  return written;
+}
+
 Status CaptureBundle::index_groups(bool wait) {
+  const auto at = std::find_if(groups_.begin(), groups_.end(), [](const auto& group) { return group->layer < 0; });
+  Group* whole = at == groups_.end() ? nullptr : at->get();
   for (auto group = groups_.begin(); group != groups_.end();) {
-    bool written = (*group)->done;
-    for (const auto& table : (*group)->tables) written = written && writer_->written(table->file, wait);
-    if (!written) {
+    // Decoded rows are worth nothing without their tokens: tables of the whole capture are there before a layer that follows them.
+    if (group->get() == whole || !(*group)->done || !on_disk(**group, wait) || (whole != nullptr && !on_disk(*whole, wait))) {
       ++group;
       continue;
     }
     ATTNSCOPE_TRY(writer_->status());
+    if (whole != nullptr && whole->batches > whole->indexed) ATTNSCOPE_TRY(write_index(*whole));
     ATTNSCOPE_TRY(write_index(**group));
     group = groups_.erase(group);
   }
@@ -162,7 +172,7 @@ Status CaptureBundle::write_index(Group& group) {
   if (group.layer >= 0) json.member("segment", name_of(group.segment)).member("layer", double(group.layer));
   json.name("tables").begin_array();
   for (const auto& table : group.tables) {
-    ATTNSCOPE_TRY(writer_->close(table->file));
+    if (group.done) ATTNSCOPE_TRY(writer_->close(table->file));
     // A file of a batch that failed alone holds nothing that counts.
     if (table->file.rows.empty()) continue;
     json.begin_object().member("table", table->name);
@@ -174,6 +184,7 @@ Status CaptureBundle::write_index(Group& group) {
     json.end_array().end_object();
   }
   json.end_array().end_object();
+  group.indexed = group.batches;
   const std::string name = group.layer < 0 ? "whole" : capture_bundles::stem(group.segment, group.layer);
   return replace_file(folder_ + "/" + name + ".json", json.take() + "\n");
 }
@@ -200,8 +211,9 @@ Status CaptureBundle::end(const char* status, const Error* error, const CaptureS
       std::remove(table->file.path.c_str());
     }
     // What belongs to no layer is worth having as far as it goes: logits up to the row where the run stopped.
-    if (group->layer < 0)
-      if (const Status whole = write_index(*group); indexed && !whole) indexed = whole;
+    if (group->layer >= 0) continue;
+    group->done = true;
+    if (const Status whole = write_index(*group); indexed && !whole) indexed = whole;
   }
   groups_.clear();
   if (indexed) indexed = writer_->status();

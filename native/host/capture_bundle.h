@@ -52,13 +52,17 @@ class CaptureBundle final : public CaptureSink {
   struct Group {
     Segment segment = Segment::prefill;
     std::int32_t layer = -1;
-    bool done = false;
+    bool done = false;  // nothing more comes
+    std::size_t batches = 0, indexed = 0;  // delivered, and of those the ones that an index counts
     std::vector<std::unique_ptr<Table>> tables;
   };
 
   CaptureBundle(std::string folder, BundleDevice device, std::string plan_sha256);
   Group& group_of(Segment segment, std::int32_t layer);
-  /// Writes the index of every group that is done and on the disk; with `wait` of all that are done.
+  /// Whether all that was delivered is written; with `wait` once it is.
+  bool on_disk(const Group& group, bool wait);
+  /// Writes the index of every group that is done and on the disk, with `wait` of all that are done, and before them that of the whole
+  /// capture's tables where they have grown.
   Status index_groups(bool wait);
   Status write_index(Group& group);
   Status write_main(const char* status, const Error* error, const CaptureSummary* summary);

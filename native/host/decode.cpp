@@ -43,11 +43,13 @@ class Decoder {
     return success();
   }
 
+  /// The tokens come first: rows of a run that is killed later are worth nothing without them.
   Status emit() {
     if (steps_ == 0) return success();
-    if (run_.plan.reduce.enabled)
-      for (std::uint32_t layer = 0; layer < run_.plan.model.layers; ++layer) ATTNSCOPE_TRY(emit_layer(layer));
-    return tokens_.emit(run_, steps_);
+    ATTNSCOPE_TRY(tokens_.emit(run_, steps_));
+    if (!run_.plan.reduce.enabled) return success();
+    for (std::uint32_t layer = 0; layer < run_.plan.model.layers; ++layer) ATTNSCOPE_TRY(emit_layer(layer));
+    return success();
   }
 
  private:
@@ -118,8 +120,9 @@ Result<DecodeResult> decode(RunContext& run, Cancellation& cancellation, Prefill
   const Status ran = decoder.run();
   if (!ran && !is_cancelled(ran.error())) return ran.error();
   if (!ran) cancellation.clear();
-  ATTNSCOPE_TRY(decoder.emit());
-  return DecodeResult{decoder.steps(), !ran.ok()};
+  const Status emitted = decoder.emit();
+  if (!emitted && !is_cancelled(emitted.error())) return emitted.error();
+  return DecodeResult{decoder.steps(), !ran.ok() || !emitted.ok()};
 }
 
 }  // namespace attnscope

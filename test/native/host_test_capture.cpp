@@ -140,6 +140,28 @@ TEST("cancelled at any point: the run ends in order, and soon") {
   std::printf("     run of %.2f s cancelled at %d points: at most %.3f s to end\n", total, points, slowest);
 }
 
+TEST("decoded tokens are known before the first of their rows, also where the run is stopped there") {
+  const Checkpoint checkpoint(random_model::tiny());
+  Plan plan = checkpoint.plan(40, 2, 2);
+  plan.decode_steps = 3;
+  for (const bool stopped : {false, true}) {
+    Recorder sink;
+    Cancellation cancellation;
+    sink.on_batch = [&](const Batch& batch) {
+      if (batch.segment != Segment::decode || batch.layer < 0) return success();
+      CHECK_EQUAL(sink.at("steps/decode/-1/token").size(), 3);
+      if (stopped) cancellation.request();
+      return success();
+    };
+    const auto result = run_capture(plan, sink, cancellation);
+    CHECK(result.ok());
+    if (!result.ok()) continue;
+    CHECK_EQUAL(result.value().cancelled, stopped);
+    CHECK_EQUAL(result.value().decode_steps, 3);
+    CHECK_EQUAL(sink.layers_done, stopped ? 2 : 4);
+  }
+}
+
 TEST("what the sink refuses ends the run with that error") {
   const Checkpoint checkpoint(random_model::tiny());
   Plan plan = checkpoint.plan(40, 2, 2);

@@ -120,6 +120,41 @@ TEST("a finished layer is indexed while the run goes on") {
   CHECK(contains(read(folder / "index.json"), "\"running\""));
 }
 
+TEST("tables of the whole run are indexed before a layer that follows them, and again once they have grown") {
+  const Folder folder;
+  auto bundle = create(folder);
+  const auto indexed = [&](const char* name) {
+    // Written by other threads: by one of the next calls, soon.
+    for (int i = 0; i < 1000 && !fs::exists(folder / name); ++i) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(5));
+      CHECK(bundle->batch(small_batch("rows", Segment::decode, 7, 1)).ok());
+    }
+    return fs::exists(folder / name);
+  };
+  const auto finish_layer = [&](Segment segment, std::uint32_t layer) {
+    CHECK(bundle->batch(small_batch("heads", segment, static_cast<std::int32_t>(layer), layer)).ok());
+    CHECK(bundle->layer_done(segment, layer).ok());
+  };
+  finish_layer(Segment::prefill, 0);
+  CHECK(indexed("prefill-0000.json") && !fs::exists(folder / "whole.json"));
+  CHECK(bundle->batch(small_batch("logits", Segment::prefill, -1, 0)).ok());
+  finish_layer(Segment::prefill, 1);
+  CHECK(indexed("prefill-0001.json"));
+  const std::string before = read(folder / "whole.json");
+  CHECK(contains(before, "prefill-logits.bin") && !contains(before, "steps"));
+  CHECK(bundle->batch(small_batch("steps", Segment::decode, -1, 0)).ok());
+  CHECK(bundle->batch(small_batch("logits", Segment::prefill, -1, 1)).ok());
+  finish_layer(Segment::decode, 0);
+  CHECK(indexed("decode-0000.json"));
+  // What a kill leaves now: both tables, with every batch, in files as long.
+  const std::string after = read(folder / "whole.json");
+  CHECK(contains(after, "decode-steps.bin") && contains(after, "\"batches\":[2,2]") && contains(read(folder / "index.json"), "\"running\""));
+  CHECK_EQUAL(fs::file_size(folder / "decode-steps.bin"), 20);
+  CHECK_EQUAL(fs::file_size(folder / "prefill-logits.bin"), 40);
+  CHECK(bundle->finish(CaptureSummary()).ok());
+  CHECK(read(folder / "whole.json") == after);
+}
+
 TEST("a folder in use is left alone; a disk that fails stops the run and is named") {
   const Folder folder;
   fs::create_directories(folder.path);

@@ -379,6 +379,29 @@ TEST("cancelled at any point: the run ends in order; what was decoded is kept") 
   CHECK(cancelled > 3);
 }
 
+TEST("decoded tokens are known before the first of their rows, also where the run is stopped there") {
+  const Checkpoint checkpoint(random_model::tiny());
+  Plan plan = checkpoint.plan(70, 8, 2);
+  plan.decode_steps = 3;
+  const auto device = open_cpu_device(2);
+  for (const bool stopped : {false, true}) {
+    Recorder sink;
+    Cancellation cancellation;
+    sink.on_batch = [&](const Batch& batch) {
+      if (batch.segment != Segment::decode || batch.layer < 0) return success();
+      CHECK_EQUAL(sink.at("steps/decode/-1/token").size(), 3);
+      if (stopped) cancellation.request();
+      return success();
+    };
+    const auto result = run_capture_on(*device, plan, sink, cancellation);
+    CHECK(result.ok());
+    if (!result.ok()) continue;
+    CHECK_EQUAL(result.value().cancelled, stopped);
+    CHECK_EQUAL(result.value().decode_steps, 3);
+    CHECK_EQUAL(sink.layers_done, stopped ? 2 : 4);
+  }
+}
+
 TEST("progress: layers and steps in order, fractions that grow") {
   const Checkpoint checkpoint(random_model::tiny());
   Plan plan = checkpoint.plan(200, 8, 1);

@@ -32,14 +32,14 @@ class DeviceDecoder {
     return success();
   }
 
+  /// The tokens come first: rows of a run that is killed later are worth nothing without them.
   Status emit() {
     if (steps_ == 0) return success();
-    if (run_.plan().reduce.enabled) {
-      ATTNSCOPE_TRY(prepare());
-      for (std::uint32_t layer = 0; layer < model_.layers; ++layer) ATTNSCOPE_TRY(queue_layer(layer));
-      ATTNSCOPE_TRY(pipeline_.drain());
-    }
-    return tokens_.emit(run_.context, steps_);
+    ATTNSCOPE_TRY(tokens_.emit(run_.context, steps_));
+    if (!run_.plan().reduce.enabled) return success();
+    ATTNSCOPE_TRY(prepare());
+    for (std::uint32_t layer = 0; layer < model_.layers; ++layer) ATTNSCOPE_TRY(queue_layer(layer));
+    return pipeline_.drain();
   }
 
  private:
@@ -134,8 +134,9 @@ Result<DecodeResult> decode_on(DeviceRun& run, CapturePipeline& pipeline, Cancel
   const Status ran = decoder.run();
   if (!ran && !is_cancelled(ran.error())) return ran.error();
   if (!ran) cancellation.clear();
-  ATTNSCOPE_TRY(decoder.emit());
-  return DecodeResult{decoder.steps(), !ran.ok()};
+  const Status emitted = decoder.emit();
+  if (!emitted && !is_cancelled(emitted.error())) return emitted.error();
+  return DecodeResult{decoder.steps(), !ran.ok() || !emitted.ok()};
 }
 
 }  // namespace attnscope
