@@ -116,6 +116,7 @@ CaptureBundle::Group& CaptureBundle::group_of(Segment segment, std::int32_t laye
 }
 
 Status CaptureBundle::batch(Batch&& batch) {
+  if (failed_) return *failed_;
   ATTNSCOPE_TRY(index_groups(false));
   Group& group = group_of(batch.segment, batch.layer);
   Table* table = nullptr;
@@ -136,10 +137,12 @@ Status CaptureBundle::batch(Batch&& batch) {
 
 Status CaptureBundle::layer_done(Segment segment, std::uint32_t layer) {
   group_of(segment, static_cast<std::int32_t>(layer)).done = true;
-  return index_groups(false);
+  return failed_ ? Status(*failed_) : index_groups(false);
 }
 
 void CaptureBundle::progress(const RunProgress& progress) {
+  // Decoding may take long without a batch, and the prompt's last layer is not to wait for one.
+  if (const Status indexed = index_groups(false); !indexed && !failed_) failed_ = indexed.error();
   if (on_progress) on_progress(progress);
 }
 

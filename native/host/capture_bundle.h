@@ -36,7 +36,7 @@ class CaptureBundle final : public CaptureSink {
   /// Puts a copy of request.json into the bundle; nothing happens where `path` does not exist.
   Status copy_request(const std::string& path);
 
-  /// Tables are written by threads of the bundle's own: what went wrong is told by one of the next calls.
+  /// Tables are written by threads of the bundle's own: their indexes follow, and what went wrong is told, by one of the next calls.
   Status batch(Batch&& batch) override;
   Status layer_done(Segment segment, std::uint32_t layer) override;
   void progress(const RunProgress& progress) override;
@@ -73,6 +73,7 @@ class CaptureBundle final : public CaptureSink {
   std::string plan_sha256_;
   std::vector<std::unique_ptr<Group>> groups_;  // not indexed yet
   std::unique_ptr<BundleWriter> writer_;        // after the tables it writes
+  std::optional<Error> failed_;                 // what no call has told yet
 };
 
 }  // namespace attnscope

@@ -120,6 +120,28 @@ TEST("a finished layer is indexed while the run goes on") {
   CHECK(contains(read(folder / "index.json"), "\"running\""));
 }
 
+TEST("a layer that nothing follows for long is indexed as well") {
+  const Folder folder;
+  auto bundle = create(folder);
+  CHECK(bundle->batch(small_batch("heads", Segment::prefill, 0, 1)).ok());
+  CHECK(bundle->layer_done(Segment::prefill, 0).ok());
+  for (int i = 0; i < 1000 && !fs::exists(folder / "prefill-0000.json"); ++i) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    bundle->progress({Phase::decode, 0, 9, 0});
+  }
+  CHECK(fs::exists(folder / "prefill-0000.json"));
+  // An index that cannot be written: a folder lies where it is to be moved.
+  fs::create_directories(folder / "prefill-0001.json");
+  CHECK(bundle->batch(small_batch("heads", Segment::prefill, 1, 1)).ok());
+  (void)bundle->layer_done(Segment::prefill, 1);
+  for (int i = 0; i < 200; ++i) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    bundle->progress({Phase::decode, 0, 9, 0});
+  }
+  const Status told = bundle->batch(small_batch("steps", Segment::decode, -1, 1));
+  CHECK(!told && told.error().code == "E_WRITE_FAILED" && contains(told.error().message, "prefill-0001.json"));
+}
+
 TEST("tables of the whole run are indexed before a layer that follows them, and again once they have grown") {
   const Folder folder;
   auto bundle = create(folder);
