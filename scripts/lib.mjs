@@ -1,6 +1,6 @@
 // Shared by the scripts that package.json calls. Plain JavaScript on Node's own modules: it runs before anything is installed.
 import { spawn } from "node:child_process";
-import { readdirSync, statSync } from "node:fs";
+import { mkdirSync, readdirSync, statSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 
@@ -49,3 +49,21 @@ export async function compiler() {
 }
 
 export const seconds = (since) => `${((performance.now() - since) / 1000).toFixed(1)} s`;
+
+/** Builds a plain executable of the engine and writes what it prints to a file under the root. */
+export async function writeOutput(target, relative) {
+  const build = path.join(root, "build/native");
+  const must = async (command, args) => {
+    const { code, output } = await run(command, args, { quiet: true });
+    if (code === 0) return output;
+    process.stderr.write(output);
+    process.exit(1);
+  };
+  await must("cmake", ["-S", path.join(root, "native"), "-B", build, "-DATTNSCOPE_TESTS=ON"]);
+  await must("cmake", ["--build", build, "--target", target, "-j", "2"]);
+  const text = await must(path.join(build, target), []);
+  const file = path.join(root, relative);
+  mkdirSync(path.dirname(file), { recursive: true });
+  writeFileSync(file, text);
+  process.stdout.write(`${relative}: ${text.split("\n").length} lines\n`);
+}

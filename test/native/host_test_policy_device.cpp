@@ -3,35 +3,21 @@
 #include "host/device/policy_device.h"
 
 #include <algorithm>
-#include <map>
 
 #include "check.h"
 #include "host/kernels/cpu_device.h"
-#include "random_model.h"
+#include "policy_cases.h"
 
 using namespace attnscope;
+using namespace policy_cases;
 using random_model::Checkpoint;
 
 namespace {
 
-PolicyChoice choice(const char* text) {
-  auto parsed = parse_policy(text);
-  if (parsed) return parsed.take();
-  std::printf("%s: %s\n", text, parsed.error().message.c_str());
-  std::exit(1);
-}
-
-/// One policy in every head.
-PolicyRunPlan plan_of(const Checkpoint& checkpoint, PolicyChoice policy, std::uint32_t tokens, std::uint32_t steps, DType vectors) {
-  PolicyRunPlan plan;
-  plan.base = checkpoint.plan(tokens, 1024, 2);
-  plan.base.reduce.enabled = false;
-  plan.base.store = {};
-  plan.base.vectors = vectors;
-  plan.base.decode_steps = steps;
+/// Along given ids, with traces of heads of both layers.
+PolicyRunPlan forced_plan(const Checkpoint& checkpoint, PolicyChoice policy, std::uint32_t tokens, std::uint32_t steps, DType vectors) {
+  PolicyRunPlan plan = plan_of(checkpoint, std::move(policy), tokens, steps, vectors);
   for (std::uint32_t i = 0; i < steps; ++i) plan.base.forced.push_back(i * 7 % 61);
-  plan.policies = {std::move(policy)};
-  plan.assignment.assign(std::size_t(plan.base.model.layers) * plan.base.model.heads, 0);
   plan.traces = {{0, 0}, {0, 8}, {1, 4}};
   return plan;
 }
@@ -86,42 +72,6 @@ std::pair<std::size_t, std::size_t> compare_traces(const PolicyRunResult& a, con
 
 // ---- policies of the test's own ----
 
-/// Drops every third token as soon as it is older than 8, each kv head another residue.
-class EveryThird final : public RetentionPolicy {
- public:
-  explicit EveryThird(bool before) : before_(before) {}
-  Status append(const LayerInput& input, std::span<const ResidentTokens> resident, const AppendEvent&, std::span<std::vector<std::uint32_t>> evict) override {
-    for (std::size_t h = 0; h < resident.size(); ++h)
-      for (std::uint32_t s = 0; s < resident[h].size(); ++s)
-        if (resident[h].positions[s] % 3 == h % 3 && resident[h].positions[s] + 8 * h < input.tokens) evict[h].push_back(s);
-    return success();
-  }
-  bool evicts_before_attention() const override { return before_; }
-
- private:
-  bool before_;
-};
-
-/// Drops all that there is, the new tokens too.
-class DropAll final : public RetentionPolicy {
- public:
-  Status append(const LayerInput&, std::span<const ResidentTokens> resident, const AppendEvent&, std::span<std::vector<std::uint32_t>> evict) override {
-    for (std::size_t h = 0; h < resident.size(); ++h)
-      for (std::uint32_t s = 0; s < resident[h].size(); ++s) evict[h].push_back(s);
-    return success();
-  }
-  bool evicts_before_attention() const override { return true; }
-};
-
-/// Names a slot that is not there.
-class Faulty final : public RetentionPolicy {
- public:
-  Status append(const LayerInput&, std::span<const ResidentTokens> resident, const AppendEvent&, std::span<std::vector<std::uint32_t>> evict) override {
-    evict[0].push_back(static_cast<std::uint32_t>(resident[0].size()));
-    return success();
-  }
-};
-
 /// A window over every other tile only.
 class HalfWindow final : public PrefillPolicy {
  public:
@@ -136,21 +86,6 @@ class HalfWindow final : public PrefillPolicy {
     return success();
   }
 };
-
-PolicyEntry& entry_of(const char* id, Family family) {
-  static std::map<std::string, PolicyEntry> entries;
-  PolicyEntry& entry = entries[id];
-  entry.descriptor.id = id;
-  entry.descriptor.family = family;
-  return entry;
-}
-
-template <class Policy, bool... Arguments>
-PolicyChoice retention(const char* id) {
-  PolicyEntry& entry = entry_of(id, Family::retention);
-  entry.retention = [](const PolicyConfig&) -> Result<std::unique_ptr<RetentionPolicy>> { return std::unique_ptr<RetentionPolicy>(new Policy(Arguments...)); };
-  return {&entry, {}};
-}
 
 template <class Policy>
 PolicyChoice prefill(const char* id) {
@@ -178,7 +113,7 @@ TEST("fp32 on the CPU device is the CPU runner, policy by policy") {
   double worst = 0, worst_residual = 0;
   std::size_t rows = 0, other_rows = 0;
   for (const Case& c : kCases) {
-    PolicyRunPlan plan = plan_of(checkpoint, choice(c.text), 200, 8, DType::f32);
+    PolicyRunPlan plan = forced_plan(checkpoint, choice(c.text), 200, 8, DType::f32);
     plan.schedule = {c.context, c.chunk, c.first_chunk};
     const PolicyRunResult cpu = on_cpu(plan), device = taken(try_on_device(plan, computing_in(DType::f32)), c.text);
     CHECK(cpu.position == device.position && cpu.id == device.id && cpu.forced == device.forced);
@@ -213,7 +148,7 @@ TEST("heads of one layer under different policies, caches with holes of their ow
     if (difference >= 2e-5) std::printf("  %s: %g\n", what, difference);
     worst = std::max(worst, difference);
   };
-  PolicyRunPlan mixed = plan_of(checkpoint, choice("a-shape:n_init=4,n_local=70"), 300, 6, DType::f32);
+  PolicyRunPlan mixed = forced_plan(checkpoint, choice("a-shape:n_init=4,n_local=70"), 300, 6, DType::f32);
   mixed.policies = {choice("a-shape:n_init=4,n_local=70"), choice("vertical-slash:v=30,s=100"), choice("a-shape:n_init=40,n_local=20"), choice("block-sparse:top_k=2"),
                     choice("topk-exact:k=20"), choice("magicpig-paper:dense_layers=none,K=4,L=20"), choice("streaming-llm:recent=60")};
   const int prefill[] = {0, 0, 0, 1, -1, 1, 2, 3, 3};
@@ -225,12 +160,12 @@ TEST("heads of one layer under different policies, caches with holes of their ow
       for (const std::uint32_t block_rows : {64u, 192u, 4096u}) compare(mixed, "mixed", block_rows);
     }
   }
-  const struct { PolicyChoice policy; const char* what; } own[] = {{retention<EveryThird, true>("third-before"), "third-before"},
-                                                                   {retention<EveryThird, false>("third-after"), "third-after"},
+  const struct { PolicyChoice policy; const char* what; } own[] = {{retention<EveryThird, true, true>("third-before"), "third-before"},
+                                                                   {retention<EveryThird, false, true>("third-after"), "third-after"},
                                                                    {retention<DropAll>("drop-all"), "drop-all"}};
   for (const auto& each : own)
     for (const Schedule& schedule : {Schedule{0, 0, 0}, Schedule{0, 1, 0}, Schedule{0, 90, 5}, Schedule{100, 64, 0}, Schedule{0, 150, 0}}) {
-      PolicyRunPlan plan = plan_of(checkpoint, each.policy, 150, 5, DType::f32);
+      PolicyRunPlan plan = forced_plan(checkpoint, each.policy, 150, 5, DType::f32);
       plan.schedule = schedule;
       compare(plan, each.what);
     }
@@ -244,7 +179,7 @@ TEST("policies that keep everything give the dense logits") {
                            "topk-exact:budget=share,rho=1", "random:tokens=400"})
     for (const DType dtype : {DType::f32, DType::bf16})
       for (const std::uint32_t chunk : {0u, 70u}) {
-        PolicyRunPlan plan = plan_of(checkpoint, choice(text), 300, 6, dtype);
+        PolicyRunPlan plan = forced_plan(checkpoint, choice(text), 300, 6, dtype);
         plan.schedule = {130, chunk, 0};
         const PolicyRunResult result = taken(try_on_device(plan, computing_in(dtype)), text);
         const double difference = largest_difference(result.policy_log_probability, result.dense_log_probability);
@@ -264,7 +199,7 @@ TEST("16-bit precisions beside the CPU runner, which computes in fp32 from the s
     // What a policy of scores keeps hangs on the last bit: these decide by position, or draw by it.
     for (const char* text : {"a-shape:n_init=5,n_local=30", "streaming-llm:recent=40", "random:tokens=50"})
       for (const std::uint32_t chunk : {0u, 48u}) {
-        PolicyRunPlan plan = plan_of(checkpoint, choice(text), 200, 8, dtype);
+        PolicyRunPlan plan = forced_plan(checkpoint, choice(text), 200, 8, dtype);
         plan.schedule = {100, chunk, 0};
         const PolicyRunResult cpu = on_cpu(plan), device = taken(try_on_device(plan, computing_in(dtype)), text);
         worst = std::max(worst, largest_difference(cpu.policy_log_probability, device.policy_log_probability));
@@ -283,7 +218,7 @@ TEST("16-bit precisions beside the CPU runner, which computes in fp32 from the s
 TEST("streamed weights give the bits of resident ones; what the device holds is told") {
   const Checkpoint checkpoint(random_model::tiny());
   for (const char* text : {"streaming-llm:recent=40", "topk-exact:k=17", "vertical-slash:v=40,s=60"}) {
-    PolicyRunPlan plan = plan_of(checkpoint, choice(text), 150, 6, DType::bf16);
+    PolicyRunPlan plan = forced_plan(checkpoint, choice(text), 150, 6, DType::bf16);
     plan.schedule = {90, 0, 0};
     plan.base.device.weights = DevicePlan::Weights::resident;
     const PolicyRunResult resident = taken(try_on_device(plan, computing_in(DType::bf16)), text);
@@ -302,7 +237,7 @@ TEST("streamed weights give the bits of resident ones; what the device holds is 
 
 TEST("generating on a device follows the policy's own choices and ends at a stop id") {
   const Checkpoint checkpoint(random_model::tiny());
-  PolicyRunPlan plan = plan_of(checkpoint, choice("streaming-llm:recent=30"), 120, 15, DType::f32);
+  PolicyRunPlan plan = forced_plan(checkpoint, choice("streaming-llm:recent=30"), 120, 15, DType::f32);
   plan.base.forced.clear();
   plan.compare = false;
   const PolicyRunResult cpu = on_cpu(plan), device = taken(try_on_device(plan, computing_in(DType::f32)), "generate");
@@ -315,7 +250,7 @@ TEST("generating on a device follows the policy's own choices and ends at a stop
 
 TEST("too little device memory is an error that names what did not fit and the way out") {
   const Checkpoint checkpoint(random_model::tiny());
-  PolicyRunPlan plan = plan_of(checkpoint, choice("lagkv-official:sink=4,lag=16,ratio=0.25"), 400, 4, DType::bf16);
+  PolicyRunPlan plan = forced_plan(checkpoint, choice("lagkv-official:sink=4,lag=16,ratio=0.25"), 400, 4, DType::bf16);
   const PolicyRunResult whole = taken(try_on_device(plan, computing_in(DType::bf16)), "whole");
   CHECK(whole.device.has_value());
   const std::uint64_t peak = whole.device ? whole.device->peak_bytes : 0;
@@ -341,13 +276,13 @@ TEST("what a device cannot run, and faults of policies, are refused by name") {
     const auto result = try_on_device(plan, computing_in(DType::f32));
     return result.ok() ? std::string() : result.error().code;
   };
-  PolicyRunPlan plan = plan_of(checkpoint, prefill<HalfWindow>("half-window"), 150, 2, DType::f32);
+  PolicyRunPlan plan = forced_plan(checkpoint, prefill<HalfWindow>("half-window"), 150, 2, DType::f32);
   CHECK(code(plan) == "E_DEVICE_PLAN");
   plan.policies[0] = retention<Faulty>("faulty");
   CHECK(code(plan) == "E_POLICY_EVICT");
   plan.policies[0] = choice("oracle-mass");
   CHECK(code(plan) == "E_POLICY_REPLAY_ONLY");
-  plan = plan_of(checkpoint, choice("dense"), 60, 2, DType::f32);
+  plan = forced_plan(checkpoint, choice("dense"), 60, 2, DType::f32);
   plan.base.device.name = "gpu";
   Cancellation cancellation;
   CHECK(!run_policy(plan, cancellation, {}).ok());
@@ -355,7 +290,7 @@ TEST("what a device cannot run, and faults of policies, are refused by name") {
 
 TEST("cancelled while decoding: the rows so far, whole; cancelled before: none") {
   const Checkpoint checkpoint(random_model::tiny());
-  PolicyRunPlan plan = plan_of(checkpoint, choice("streaming-llm:recent=30"), 60, 200, DType::bf16);
+  PolicyRunPlan plan = forced_plan(checkpoint, choice("streaming-llm:recent=30"), 60, 200, DType::bf16);
   for (const std::uint32_t at : {0u, 7u}) {
     Cancellation cancellation;
     std::uint32_t reports = 0;

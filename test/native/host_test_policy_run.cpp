@@ -3,37 +3,17 @@
 #include "host/policy_run.h"
 
 #include <cstring>
-#include <map>
 #include <numeric>
 
 #include "check.h"
 #include "core/replay/spans.h"
-#include "random_model.h"
+#include "policy_cases.h"
 
 using namespace attnscope;
+using namespace policy_cases;
 using random_model::Checkpoint;
 
 namespace {
-
-PolicyChoice choice(const char* text) {
-  auto parsed = parse_policy(text);
-  if (parsed) return parsed.take();
-  std::printf("%s: %s\n", text, parsed.error().message.c_str());
-  std::exit(1);
-}
-
-/// One policy in every head.
-PolicyRunPlan plan_of(const Checkpoint& checkpoint, PolicyChoice policy, std::uint32_t tokens, std::uint32_t steps, DType vectors = DType::f32) {
-  PolicyRunPlan plan;
-  plan.base = checkpoint.plan(tokens, 1024, 2);
-  plan.base.reduce.enabled = false;
-  plan.base.store = {};
-  plan.base.vectors = vectors;
-  plan.base.decode_steps = steps;
-  plan.policies = {std::move(policy)};
-  plan.assignment.assign(std::size_t(plan.base.model.layers) * plan.base.model.heads, 0);
-  return plan;
-}
 
 PolicyRunResult run(const PolicyRunPlan& plan) {
   Cancellation cancellation;
@@ -52,42 +32,6 @@ std::string refusal(const PolicyRunPlan& plan) {
 
 // ---- policies of the test's own ----
 
-/// Drops every third token as soon as it is older than 8, each kv head another residue.
-class EveryThird final : public RetentionPolicy {
- public:
-  explicit EveryThird(bool before) : before_(before) {}
-  Status append(const LayerInput& input, std::span<const ResidentTokens> resident, const AppendEvent&, std::span<std::vector<std::uint32_t>> evict) override {
-    for (std::size_t h = 0; h < resident.size(); ++h)
-      for (std::uint32_t s = 0; s < resident[h].size(); ++s)
-        if (resident[h].positions[s] % 3 == h % 3 && resident[h].positions[s] + 8 < input.tokens) evict[h].push_back(s);
-    return success();
-  }
-  bool evicts_before_attention() const override { return before_; }
-
- private:
-  bool before_;
-};
-
-/// Drops all that there is, the new tokens too.
-class DropAll final : public RetentionPolicy {
- public:
-  Status append(const LayerInput&, std::span<const ResidentTokens> resident, const AppendEvent&, std::span<std::vector<std::uint32_t>> evict) override {
-    for (std::size_t h = 0; h < resident.size(); ++h)
-      for (std::uint32_t s = 0; s < resident[h].size(); ++s) evict[h].push_back(s);
-    return success();
-  }
-  bool evicts_before_attention() const override { return true; }
-};
-
-/// Names a slot that is not there.
-class Faulty final : public RetentionPolicy {
- public:
-  Status append(const LayerInput&, std::span<const ResidentTokens> resident, const AppendEvent&, std::span<std::vector<std::uint32_t>> evict) override {
-    evict[0].push_back(static_cast<std::uint32_t>(resident[0].size()));
-    return success();
-  }
-};
-
 /// Reads the first 3 and the last 20 keys, one half as fixed spans, the other as keys.
 class Window final : public RetrievalPolicy {
  public:
@@ -101,28 +45,8 @@ class Window final : public RetrievalPolicy {
   }
 };
 
-template <class Policy, bool... Arguments>
-Result<std::unique_ptr<RetentionPolicy>> make_retention(const PolicyConfig&) {
-  return std::unique_ptr<RetentionPolicy>(new Policy(Arguments...));
-}
-
-const PolicyEntry& entry_of(const char* id, Family family) {
-  static std::map<std::string, PolicyEntry> entries;
-  PolicyEntry& entry = entries[id];
-  entry.descriptor.id = id;
-  entry.descriptor.family = family;
-  return entry;
-}
-
-template <class Policy, bool... Arguments>
-PolicyChoice retention(const char* id) {
-  auto& entry = const_cast<PolicyEntry&>(entry_of(id, Family::retention));
-  entry.retention = make_retention<Policy, Arguments...>;
-  return {&entry, {}};
-}
-
 PolicyChoice window() {
-  auto& entry = const_cast<PolicyEntry&>(entry_of("window", Family::retrieval));
+  PolicyEntry& entry = entry_of("window", Family::retrieval);
   entry.retrieval = [](const PolicyConfig&) -> Result<std::unique_ptr<RetrievalPolicy>> { return std::unique_ptr<RetrievalPolicy>(new Window); };
   return {&entry, {}};
 }
