@@ -5,6 +5,7 @@ import { count } from "../../lib/format.ts";
 import { useStore, useView } from "../../state/store.ts";
 import type { ViewState } from "../../state/view-state.ts";
 import type { Capture } from "../../../data/reader/capture-types.ts";
+import { deviceFacts, partFacts } from "./capture-facts.ts";
 import { CaptureMenu } from "./capture-menu.tsx";
 
 const PAGES: readonly { page: ViewState["page"]; label: string; key: string }[] = [
@@ -62,12 +63,12 @@ function Facts({ capture }: { capture: Capture }) {
   const untrained = model.trainedContext !== null && tokens > model.trainedContext;
   return (
     <>
-      <span className="facts num" title={[`${device.kind === "cuda" ? "GPU" : "Processor"}: ${device.name}`, device.driver, `matrix products: ${device.blas}`].filter((part) => part !== undefined).join(", ")}>
+      <span className="facts num" title={deviceFacts(device)}>
         {capital(model.family)} {model.layers}L {model.heads}H{model.kvHeads === model.heads ? "" : `/${model.kvHeads}`} · {count(tokens)} tok · {device.kind}
       </span>
       {model.demo && <span className="tag" title="A small model trained for this project; no claim about real models rests on it.">demo model</span>}
       {status !== "complete" && (
-        <span className="tag warn" title={`${status === "running" ? "The run goes on or was killed. " : ""}Layers finished: ${layersDone.prefill} of ${model.layers}. What is missing is hatched.`}>
+        <span className="tag warn" title={partFacts(capture.manifest)}>
           {status === "running" ? "unfinished" : "partial"} {layersDone.prefill}/{model.layers}
         </span>
       )}
