@@ -248,7 +248,39 @@ ATTNSCOPE_KERNEL(threads) cover_rows(CoverageArgs args, CoveragePlan plan) {
   args.coverage_99[at] = coverage::bound(0.99, visible, plan.lowest, count_of, mass_of);
 }
 
+/// What a launch of heads of `Dim` channels needs.
+struct CoverageShape {
+  CoveragePlan plan;
+  std::size_t shared_bytes = 0;
+  bool shallow = false;  // one step is copied ahead, else three
+};
+
+template <unsigned Dim>
+CoverageShape shape_of(const AttentionArgs& in) {
+  const std::uint32_t end = in.first_query + in.queries;
+  CoverageShape shape;
+  // The lowest bin that any row's threshold lets in.
+  shape.plan.lowest = std::bit_cast<std::uint32_t>(coverage::threshold(end)) >> coverage::low_bits;
+  shape.plan.bins = coverage::highest_bin - shape.plan.lowest + 1;
+  shape.plan.q_chunks = whole_chunks(in.q, in.head_dim), shape.plan.k_chunks = whole_chunks(in.k, in.head_dim);
+  constexpr std::size_t queries_bytes = TileLayout<Dim>::bytes(rows), step_bytes = TileLayout<Dim>::bytes(step_keys);
+  const std::size_t histograms_bytes = std::size_t{1 + shape.plan.bins} * rows * sizeof(RowWords);
+  shape.plan.words_bytes = histograms_bytes > queries_bytes ? histograms_bytes : queries_bytes;
+  const std::size_t fixed_bytes = shape.plan.words_bytes + ceil_div(ceil_div(end, step_keys), warp_size) * sizeof(std::uint32_t);
+  // Where two blocks fit on a multiprocessor of 228 KiB one step is copied ahead, else three.
+  constexpr std::size_t half = 113 * 1024;
+  shape.shallow = fixed_bytes + 2 * step_bytes <= half;
+  shape.shared_bytes = fixed_bytes + (shape.shallow ? 2 : 4) * step_bytes;
+  return shape;
+}
+
 }  // namespace
+
+std::size_t shared_of(const CoverageArgs& args) {
+  std::size_t bytes = 0;
+  (void)for_instance(args.attention.dtype, args.attention.head_dim, [&](auto, auto dim) -> Outcome { return bytes = shape_of<decltype(dim)::value>(args.attention).shared_bytes, nullptr; });
+  return bytes;
+}
 
 Outcome run_coverage(const CoverageArgs& args, Stream stream) {
   const AttentionArgs& in = args.attention;
@@ -256,22 +288,12 @@ Outcome run_coverage(const CoverageArgs& args, Stream stream) {
   if (in.first_query % 64 != 0 || in.keys < in.first_query + in.queries) return "E_KERNEL_SHAPE first_query is not a multiple of 64, or keys end before the last query";
   if (in.keys > 1u << 20) return "E_KERNEL_SHAPE coverage counts up to 1048576 keys a row";
   if (args.cell_max != nullptr && args.cell == 0) return "E_KERNEL_SHAPE cell is not a power of two";
-  const std::uint32_t end = in.first_query + in.queries;
-  // The lowest bin that any row's threshold lets in.
-  const std::uint32_t lowest = std::bit_cast<std::uint32_t>(coverage::threshold(end)) >> coverage::low_bits;
-  const std::uint32_t bins = coverage::highest_bin - lowest + 1;
   return for_instance(in.dtype, in.head_dim, [&](auto element, auto dim) -> Outcome {
     using T = decltype(element);
     constexpr unsigned Dim = decltype(dim)::value;
-    constexpr std::size_t queries_bytes = TileLayout<Dim>::bytes(rows), step_bytes = TileLayout<Dim>::bytes(step_keys);
-    const std::size_t histograms_bytes = std::size_t{1 + bins} * rows * sizeof(RowWords);
-    const CoveragePlan plan{lowest, bins, histograms_bytes > queries_bytes ? histograms_bytes : queries_bytes, whole_chunks(in.q, in.head_dim), whole_chunks(in.k, in.head_dim)};
-    const std::size_t fixed_bytes = plan.words_bytes + ceil_div(ceil_div(end, step_keys), warp_size) * sizeof(std::uint32_t);
+    const CoverageShape shape = shape_of<Dim>(in);
     const Grid grid{in.heads, ceil_div(in.queries, rows)};
-    // Where two blocks fit on a multiprocessor of 228 KiB one step is copied ahead, else three.
-    constexpr std::size_t half = 113 * 1024;
-    if (fixed_bytes + 2 * step_bytes <= half) return launch(cover_rows<T, Dim, 2>, grid, threads, fixed_bytes + 2 * step_bytes, stream, args, plan);
-    return launch(cover_rows<T, Dim, 4>, grid, threads, fixed_bytes + 4 * step_bytes, stream, args, plan);
+    return launch(shape.shallow ? cover_rows<T, Dim, 2> : cover_rows<T, Dim, 4>, grid, threads, shape.shared_bytes, stream, args, shape.plan);
   });
 }
 

@@ -185,6 +185,7 @@ class CudaDevice : public KernelDevice {
   std::size_t workspace_bytes(const ConvertArgs& args) override { return workspace_of(args); }
   std::size_t workspace_bytes(const BlockSelectArgs& args) override { return workspace_of(args); }
   std::size_t workspace_bytes(const MultiplyArgs& args) override { return cublas_ != nullptr ? Cublas::workspace_bytes(facts_.compute_capability) : workspace_of(args); }
+  std::size_t shared_bytes(const CoverageArgs& args) override { return shared_of(args); }
 
  private:
   CudaDevice() = default;
@@ -216,6 +217,7 @@ class CudaDevice : public KernelDevice {
     facts_.units = static_cast<std::uint32_t>(properties.multiProcessorCount);
     facts_.compute_capability = static_cast<std::uint32_t>(properties.major * 10 + properties.minor);
     facts_.cache_bytes = static_cast<std::uint64_t>(properties.l2CacheSize);
+    facts_.shared_bytes = properties.sharedMemPerBlockOptin;
     return cudaSuccess;
   }
 

@@ -42,5 +42,7 @@ std::size_t workspace_of(const SelectArgs& args);
 std::size_t workspace_of(const ConvertArgs& args);
 std::size_t workspace_of(const BlockSelectArgs& args);
 std::size_t workspace_of(const MultiplyArgs& args);
+/// Shared memory of a block.
+std::size_t shared_of(const CoverageArgs& args);
 
 }  // namespace attnscope::gpu

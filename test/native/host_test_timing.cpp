@@ -11,6 +11,7 @@
 #include "check.h"
 #include "core/policy/plan_builder.h"
 #include "core/policy/synthetic_indices.h"
+#include "host/device/open_device.h"
 #include "host/timing/bundle.h"
 #include "host/timing/captured_files.h"
 #include "host/timing/run_timings.h"
@@ -51,6 +52,14 @@ class CountingDevice final : public KernelDevice {
   Outcome download(void* to, const void* from, std::size_t bytes) override { return std::memcpy(to, from, bytes), nullptr; }
   Outcome copy(void* to, const void* from, std::size_t bytes) override { return std::memcpy(to, from, bytes), nullptr; }
   Outcome fill(void* to, std::uint8_t byte, std::size_t bytes) override { return std::memset(to, byte, bytes), nullptr; }
+  std::uint64_t free_bytes() override { return facts_.memory_bytes - held; }
+  Outcome upload_in(Queue, void* to, const void* from, std::size_t bytes) override { return upload(to, from, bytes); }
+  Outcome download_in(Queue, void* to, const void* from, std::size_t bytes) override { return download(to, from, bytes); }
+  Event create_event() override { return this; }
+  void release_event(Event) override {}
+  Outcome record(Event, Queue) override { return nullptr; }
+  Outcome wait(Queue, Event) override { return nullptr; }
+  Outcome await(Event) override { return synchronize(); }
   Outcome synchronize() override { return dead_ ? "E_CUDA_FAILED an illegal memory access was encountered" : nullptr; }
   Outcome start_timer() override {
     ++timers;
@@ -100,11 +109,23 @@ class CountingDevice final : public KernelDevice {
   Outcome hash(const HashArgs&) override { return count("hash"); }
   Outcome sort_buckets(const BucketArgs&) override { return count("sort_buckets"); }
   Outcome reduce(const ReduceArgs&) override { return count("reduce"); }
+  Outcome embed(const EmbedArgs&) override { return count("embed"); }
+  Outcome norm(const NormArgs&) override { return count("norm"); }
+  Outcome multiply(const MultiplyArgs&) override { return count("multiply"); }
+  Outcome rotate(const RotateArgs&) override { return count("rotate"); }
+  Outcome activate(const ActivateArgs&) override { return count("activate"); }
+  Outcome cast(const CastArgs&) override { return count("cast"); }
+  Outcome gather(const GatherArgs&) override { return count("gather"); }
+  Outcome count_non_finite(const NonFiniteArgs&) override { return count("count_non_finite"); }
+  Outcome moments(const MomentsArgs&) override { return count("moments"); }
+  Outcome coverage(const CoverageArgs&) override { return count("coverage"); }
   std::size_t workspace_bytes(const DecodeArgs& args) override { return parts_of(args.heads); }
   std::size_t workspace_bytes(const StripArgs& args) override { return parts_of(args.heads); }
   std::size_t workspace_bytes(const SelectArgs& args) override { return parts_of(args.rows); }
   std::size_t workspace_bytes(const ConvertArgs& args) override { return parts_of(args.heads); }
   std::size_t workspace_bytes(const BlockSelectArgs& args) override { return parts_of(args.heads); }
+  std::size_t workspace_bytes(const MultiplyArgs& args) override { return parts_of(args.rows); }
+  std::size_t shared_bytes(const CoverageArgs&) override { return 0; }
 
  private:
   /// A device cuts a single head into more parts than it cuts many into.
@@ -494,7 +515,7 @@ TEST("a bundle that could not be written stays as it was") {
 
 TEST("a tiny run on the CPU's own kernels, two lengths, every operation") {
   const TimingPlan plan = plan_of({{"preset", "quick"}, {"heads", "4/2x20"}, {"lengths", "65,330"}, {"threads", "2"}, {"flush", "off"}});
-  const auto device = open_timing_device(plan);
+  const auto device = open_device(plan.device, plan.threads);
   CHECK(device.ok());
   Recorder recorder;
   CHECK(run_timings(*device.value(), plan, recorder, Cancellation()).ok());

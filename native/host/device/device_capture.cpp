@@ -48,6 +48,18 @@ Status check_host_memory(const Plan& plan, const CaptureLayout& layout) {
   return success();
 }
 
+/// Whether blocks of coverage, which keep a histogram of every row, fit a multiprocessor: asked before any work, as they run only when a
+/// layer is through.
+Status check_shared_memory(const Plan& plan, KernelDevice& device) {
+  if (!plan.reduce.enabled || device.facts().shared_bytes == 0) return success();
+  CoverageArgs args;
+  args.attention.dtype = plan.vectors, args.attention.head_dim = plan.model.head_dim, args.attention.queries = args.attention.keys = plan.total_tokens();
+  const std::size_t needed = device.shared_bytes(args), most = device.facts().shared_bytes;
+  if (needed <= most) return success();
+  return failure("E_KERNEL_SHARED", "coverage of rows of ", plan.total_tokens(), " tokens needs ", (needed + 1023) / 1024, " KiB of shared memory a block and ", device.facts().name, " has ",
+                 most / 1024, "; use a GPU of compute capability 8.0 or 9.0, a shorter --context or --device cpu");
+}
+
 /// Everything that is queued is done before memory goes, also where a run ends early.
 struct DeviceAtRest {
   KernelDevice& device;
@@ -97,18 +109,20 @@ Result<CaptureSummary> run_capture_on(KernelDevice& device, const Plan& plan, Ca
   ProgressReporter progress(sink);
   ThreadPool pool(plan.threads, &cancellation, [&] { progress.heartbeat(); });
   const CaptureLayout layout = device_capture::layout_of(plan, options);
+  ATTNSCOPE_TRY(device_capture::check_shared_memory(plan, device));
   ATTNSCOPE_TRY(device_capture::check_host_memory(plan, layout));
-  DeviceMemory memory(device, plan.device.memory_bytes);
-  CaptureBuffers buffers;
-  std::unique_ptr<DeviceModel> model;
-  device_capture::DeviceAtRest rest{device};
-
   progress.begin(Phase::load, 0, 1, 1);
   auto weights = [&] {
     PhaseClock::Section section(clock, Work::load);
     return Weights::open(plan);
   }();
   if (!weights) return weights.error();
+  // Gone before the files that it reads from are: where weights are streamed, a thread of the model's reads ahead until the end.
+  DeviceMemory memory(device, plan.device.memory_bytes);
+  CaptureBuffers buffers;
+  std::unique_ptr<DeviceModel> model;
+  device_capture::DeviceAtRest rest{device};
+
   {
     PhaseClock::Section section(clock, Work::load);
     const DeviceModelOptions wanted = device_capture::model_options(plan, options, layout, device_capture::capture_needs(plan, layout, &device));

@@ -59,6 +59,15 @@ class CpuDevice : public KernelDevice {
 
   std::uint64_t free_bytes() override { return cpu::free_memory_bytes(); }
 
+  // Everything is done when it returns: queues have nothing to wait for.
+  Outcome upload_in(Queue, void* to, const void* from, std::size_t bytes) override { return copy(to, from, bytes); }
+  Outcome download_in(Queue, void* to, const void* from, std::size_t bytes) override { return copy(to, from, bytes); }
+  Event create_event() override { return this; }
+  void release_event(Event) override {}
+  Outcome record(Event, Queue) override { return nullptr; }
+  Outcome wait(Queue, Event) override { return nullptr; }
+  Outcome await(Event) override { return nullptr; }
+
   Outcome synchronize() override { return nullptr; }
   Outcome start_timer() override {
     start_ = std::chrono::steady_clock::now();
@@ -110,6 +119,8 @@ class CpuDevice : public KernelDevice {
   std::size_t workspace_bytes(const SelectArgs&) override { return 0; }
   std::size_t workspace_bytes(const ConvertArgs&) override { return 0; }
   std::size_t workspace_bytes(const BlockSelectArgs&) override { return 0; }
+  std::size_t workspace_bytes(const MultiplyArgs&) override { return 0; }
+  std::size_t shared_bytes(const CoverageArgs&) override { return 0; }
 
  private:
   static constexpr std::size_t kAlignment = 64;  // a cache line, and the widest vector

@@ -14,7 +14,7 @@
 namespace attnscope {
 
 /// Raised with every change of this file: a library of another version is refused.
-inline constexpr std::uint32_t kKernelInterfaceVersion = 2;
+inline constexpr std::uint32_t kKernelInterfaceVersion = 3;
 
 using Outcome = const char*;
 
@@ -28,6 +28,7 @@ struct DeviceFacts {
   double clock_mhz = 0;            // at the moment of asking; 0: unknown
   std::uint64_t cache_bytes = 0;   // last-level cache, what flush_cache() overwrites
   const char* products = "";       // what multiply() runs: "cuBLAS 13.1" or "own kernel"
+  std::size_t shared_bytes = 0;    // shared memory that a block of a kernel may have at most; 0: no such bound
 };
 
 /// Work in a queue runs in order; queues run beside each other. Operations run in `compute`.
@@ -300,20 +301,20 @@ class KernelDevice {
   virtual Outcome fill(void* to, std::uint8_t byte, std::size_t bytes) = 0;
 
   /// Device memory that allocate() could still give, as the driver sees it.
-  virtual std::uint64_t free_bytes() { return facts().memory_bytes; }
+  virtual std::uint64_t free_bytes() = 0;
 
   // ---- queues ----
   /// From or to memory of allocate_host(), which stays as it is until the queue has come past.
-  virtual Outcome upload_in(Queue, void* to, const void* from, std::size_t bytes) { return upload(to, from, bytes); }
-  virtual Outcome download_in(Queue, void* to, const void* from, std::size_t bytes) { return download(to, from, bytes); }
-  virtual Event create_event() { return this; }  // nullptr where there is no memory for one
-  virtual void release_event(Event) {}
+  virtual Outcome upload_in(Queue queue, void* to, const void* from, std::size_t bytes) = 0;
+  virtual Outcome download_in(Queue queue, void* to, const void* from, std::size_t bytes) = 0;
+  virtual Event create_event() = 0;  // nullptr where there is no memory for one
+  virtual void release_event(Event event) = 0;
   /// The event happens when everything queued so far is done; recorded again, it is the new point.
-  virtual Outcome record(Event, Queue) { return nullptr; }
+  virtual Outcome record(Event event, Queue queue) = 0;
   /// What is queued from now on waits for the event; an event that was never recorded has happened.
-  virtual Outcome wait(Queue, Event) { return nullptr; }
+  virtual Outcome wait(Queue queue, Event event) = 0;
   /// The caller waits for the event.
-  virtual Outcome await(Event) { return synchronize(); }
+  virtual Outcome await(Event event) = 0;
 
   // ---- time ----
   virtual Outcome synchronize() = 0;
@@ -339,24 +340,25 @@ class KernelDevice {
   virtual Outcome hash(const HashArgs& args) = 0;
   virtual Outcome sort_buckets(const BucketArgs& args) = 0;
   virtual Outcome reduce(const ReduceArgs& args) = 0;
-
-  virtual Outcome embed(const EmbedArgs&) { return "E_KERNEL_MISSING embed"; }
-  virtual Outcome norm(const NormArgs&) { return "E_KERNEL_MISSING norm"; }
-  virtual Outcome multiply(const MultiplyArgs&) { return "E_KERNEL_MISSING multiply"; }
-  virtual Outcome rotate(const RotateArgs&) { return "E_KERNEL_MISSING rotate"; }
-  virtual Outcome activate(const ActivateArgs&) { return "E_KERNEL_MISSING activate"; }
-  virtual Outcome cast(const CastArgs&) { return "E_KERNEL_MISSING cast"; }
-  virtual Outcome gather(const GatherArgs&) { return "E_KERNEL_MISSING gather"; }
-  virtual Outcome count_non_finite(const NonFiniteArgs&) { return "E_KERNEL_MISSING count_non_finite"; }
-  virtual Outcome moments(const MomentsArgs&) { return "E_KERNEL_MISSING moments"; }
-  virtual Outcome coverage(const CoverageArgs&) { return "E_KERNEL_MISSING coverage"; }
+  virtual Outcome embed(const EmbedArgs& args) = 0;
+  virtual Outcome norm(const NormArgs& args) = 0;
+  virtual Outcome multiply(const MultiplyArgs& args) = 0;
+  virtual Outcome rotate(const RotateArgs& args) = 0;
+  virtual Outcome activate(const ActivateArgs& args) = 0;
+  virtual Outcome cast(const CastArgs& args) = 0;
+  virtual Outcome gather(const GatherArgs& args) = 0;
+  virtual Outcome count_non_finite(const NonFiniteArgs& args) = 0;
+  virtual Outcome moments(const MomentsArgs& args) = 0;
+  virtual Outcome coverage(const CoverageArgs& args) = 0;
 
   virtual std::size_t workspace_bytes(const DecodeArgs& args) = 0;
   virtual std::size_t workspace_bytes(const StripArgs& args) = 0;
   virtual std::size_t workspace_bytes(const SelectArgs& args) = 0;
   virtual std::size_t workspace_bytes(const ConvertArgs& args) = 0;
   virtual std::size_t workspace_bytes(const BlockSelectArgs& args) = 0;
-  virtual std::size_t workspace_bytes(const MultiplyArgs&) { return 0; }
+  virtual std::size_t workspace_bytes(const MultiplyArgs& args) = 0;
+  /// Shared memory of a block of coverage(), which grows with the length of the longest row; facts().shared_bytes bounds it.
+  virtual std::size_t shared_bytes(const CoverageArgs& args) = 0;
 };
 
 /// Tiles and columns a head can need at most: tiles are disjoint and begin at or after key 0, so row block m holds at most

@@ -59,7 +59,7 @@ extern "C" void stop(int) {
 
 int report(const Error& error) {
   std::fprintf(stderr, "attnscope-run: %s: %s\n", error.code.c_str(), error.message.c_str());
-  return error.code == "E_PLAN_INVALID" || error.code == "E_KERNEL_MISSING" ? 2 : 1;
+  return error.code == "E_PLAN_INVALID" ? 2 : 1;
 }
 
 /// The whole of `word` as a number.

@@ -33,7 +33,7 @@ struct EmulatedEvent {
 
 class EmulatedDevice : public KernelDevice {
  public:
-  EmulatedDevice() {
+  explicit EmulatedDevice(std::size_t block_bytes) {
     facts_.kind = "emulated";
     facts_.name = "CUDA sources on a CPU";
     facts_.driver = "fibres, one block at a time";
@@ -41,6 +41,7 @@ class EmulatedDevice : public KernelDevice {
     facts_.units = 1;
     facts_.compute_capability = 80;
     facts_.products = "own kernel";
+    facts_.shared_bytes = block_bytes;
   }
   const DeviceFacts& facts() override { return facts_; }
 
@@ -56,6 +57,8 @@ class EmulatedDevice : public KernelDevice {
     return nullptr;
   }
   Outcome fill(void* to, std::uint8_t byte, std::size_t bytes) override { return gpu::fill_bytes(to, byte, bytes, {}); }
+
+  std::uint64_t free_bytes() override { return facts_.memory_bytes; }
 
   Outcome upload_in(Queue queue, void* to, const void* from, std::size_t bytes) override { return copy_in(queue, to, from, bytes); }
   Outcome download_in(Queue queue, void* to, const void* from, std::size_t bytes) override { return copy_in(queue, to, from, bytes); }
@@ -124,6 +127,7 @@ class EmulatedDevice : public KernelDevice {
   std::size_t workspace_bytes(const ConvertArgs& args) override { return gpu::workspace_of(args); }
   std::size_t workspace_bytes(const BlockSelectArgs& args) override { return gpu::workspace_of(args); }
   std::size_t workspace_bytes(const MultiplyArgs& args) override { return gpu::workspace_of(args); }
+  std::size_t shared_bytes(const CoverageArgs& args) override { return gpu::shared_of(args); }
 
  private:
   LateQueue* late_queue(Queue queue) { return queue == Queue::compute ? nullptr : &late_[queue == Queue::upload ? 0 : 1]; }
@@ -141,6 +145,6 @@ class EmulatedDevice : public KernelDevice {
 
 }  // namespace
 
-std::unique_ptr<KernelDevice> open_emulated_device() { return std::make_unique<EmulatedDevice>(); }
+std::unique_ptr<KernelDevice> open_emulated_device(std::size_t block_bytes) { return std::make_unique<EmulatedDevice>(block_bytes); }
 
 }  // namespace attnscope

@@ -6,6 +6,7 @@
 
 namespace attnscope {
 
-std::unique_ptr<KernelDevice> open_emulated_device();
+/// `block_bytes`: shared memory that a block may have, as the device tells it; what sm_80 has.
+std::unique_ptr<KernelDevice> open_emulated_device(std::size_t block_bytes = 163 * 1024);
 
 }  // namespace attnscope
