@@ -3,6 +3,8 @@
  * Arrays cross the border as typed arrays; errors arrive as NativeError with a stable code.
  */
 
+import type { MemoryEngine } from "./engine/memory.ts";
+
 export type * from "./engine/memory.ts";
 
 export type DType = "f32" | "f16" | "bf16";
@@ -34,7 +36,7 @@ export interface TileJob {
 }
 
 /** Pure numerical core (native/core): available in the browser and in Node alike. */
-export interface CoreEngine {
+export interface CoreEngine extends MemoryEngine {
   readonly kind: "wasm" | "node";
   tile(grid: TileGrid, scale: number, window: number): TileJob;
   /** Merges b into a copy of a (same grid): means weighted by counts, maxima by max. */

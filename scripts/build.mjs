@@ -9,10 +9,13 @@ import { compiler, newest, root, run, seconds, version } from "./lib.mjs";
 const NO_COMPILER = 3;
 const bin = (name) => path.join(root, "node_modules", ".bin", name);
 
+/** Of both bindings. */
+const shared = ["timing_numbers.h", "memory_config.h", "memory_config.cpp", "memory_answers.h", "memory_answers.cpp"].map((name) => `native/bind/${name}`);
+
 const parts = {
   addon: {
     output: "build/Release/attnscope.node",
-    sources: ["native/CMakeLists.txt", "native/package.json", "native/core", "native/host", "native/bind/node", "native/bind/timing_numbers.h"],
+    sources: ["native/CMakeLists.txt", "native/package.json", "native/core", "native/host", "native/bind/node", ...shared],
     async build() {
       if (!(await compiler())) return { code: NO_COMPILER, output: "no C++ compiler found (Debian: apt-get install g++)" };
       if (!(await version("cmake"))) return { code: NO_COMPILER, output: "no CMake found (Debian: apt-get install cmake make)" };
@@ -21,7 +24,7 @@ const parts = {
   },
   wasm: {
     output: "build/wasm/attnscope.wasm",
-    sources: ["native/core", "native/bind/wasm", "native/bind/timing_numbers.h"],
+    sources: ["native/core", "native/bind/wasm", ...shared],
     build: () => run("node", ["native/bind/wasm/build.mjs"], { quiet: true }),
   },
   cli: {
@@ -37,7 +40,7 @@ const parts = {
   app: {
     output: "dist/app/index.html",
     needs: ["wasm"],
-    sources: ["app", "data", "replay", "native/engine.ts", "native/engine", "native/bind/wasm", "native/bind/timing.ts", "vite.config.ts", "package.json"],
+    sources: ["app", "data", "replay", "native/engine.ts", "native/engine", "native/bind/wasm", "native/bind/timing.ts", "native/bind/memory.ts", "vite.config.ts", "package.json"],
     build: () => run(bin("vite"), ["build", "--logLevel", "warn"], { quiet: true }),
   },
 };

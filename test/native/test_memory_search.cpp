@@ -48,8 +48,8 @@ TEST("nothing fits where not even the weights do; a larger budget never shortens
   for (std::uint64_t gib = 14; gib < 60; gib += 3) {
     const std::uint32_t tokens = max_context_by_bytes(hf(), at, {.budget = gib << 30, .grid = 100}).value();
     CHECK(tokens >= before);
-    if (tokens > 0) CHECK(peak(hf(), at(tokens)).value().bytes <= gib << 30);
-    CHECK(peak(hf(), at(tokens + 100)).value().bytes > gib << 30);
+    if (tokens > 0) CHECK(peak(hf(), at(tokens).value()).value().bytes <= gib << 30);
+    CHECK(peak(hf(), at(tokens + 100).value()).value().bytes > gib << 30);
     before = tokens;
   }
   const auto refused = max_context(hf(), [&](std::uint32_t tokens) { return config({}, "standard", tokens, 1); }, {.budget = budget});

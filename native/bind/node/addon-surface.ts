@@ -2,6 +2,7 @@ import type {
   CapturePlan, CaptureSummary, ColumnBatch, DeviceInfo, DeviceNeeds, DType, EngineInfo, NodeHeadReplay, ParsedPolicy, PolicyRunPlan, PolicyRunResult, ReplayShape, RunProgress, TileGrid, TileJob, TileValues, TimingColumnData, TimingOption, TimingPlan, TimingProgress,
   TimingSkip, VectorData,
 } from "../../engine.ts";
+import type { MemoryAnswer } from "../memory.ts";
 
 /** What the compiled add-on exports (addon.cpp), before the loader makes a NodeEngine of it. Errors carry a `code`. */
 export interface Addon {
@@ -26,6 +27,8 @@ export interface Addon {
   workRatio(knownFlops: number, knownBytes: number, wantedFlops: number, wantedBytes: number): number;
   compiledDim(headDim: number): number;
   kernelWork(op: string, phase: string, shape: Float64Array): { numbers: Float64Array; unit: string };
+  /** See native/bind/memory.ts. */
+  memoryAsk(name: string, implementation: string, policy: string, config: Float64Array, kept: Uint32Array, options: Float64Array): MemoryAnswer;
   roofline(flops: number, bytes: number, peakFlops: number, bytesPerSecond: number): number;
   HeadReplay: new (shape: ReplayShape) => Omit<NodeHeadReplay, "bytes"> & { bytes(): number };
   /** batch and layerDone answer whether to go on. Returns the function that cancels. */

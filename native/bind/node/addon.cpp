@@ -4,6 +4,7 @@
 #include "bind/node/capture_job.h"
 #include "bind/node/device_info.h"
 #include "bind/node/head_replay.h"
+#include "bind/node/memory_functions.h"
 #include "bind/node/policy_functions.h"
 #include "bind/node/policy_run_job.h"
 #include "bind/node/tile_functions.h"
@@ -36,6 +37,7 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   export_tile_functions(env, exports);
   export_policy_functions(env, exports);
   export_timing_functions(env, exports);
+  export_memory_functions(env, exports);
   export_head_replay(env, exports);
   return exports;
 }

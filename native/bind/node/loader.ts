@@ -3,7 +3,9 @@ import { createRequire } from "node:module";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { NativeError } from "../../engine.ts";
-import type { NodeEngine, PolicyCatalogue } from "../../engine.ts";
+import type { MemoryEngine, NodeEngine, PolicyCatalogue } from "../../engine.ts";
+import { MemoryModel } from "../memory.ts";
+import type { MemoryQuestion } from "../memory.ts";
 import { checkLengths, packPoints, packShape, unpackCounts, unpackCurve, unpackPrediction, unpackWork } from "../timing.ts";
 import type { Addon } from "./addon-surface.ts";
 import { startCapture } from "./capture-job.ts";
@@ -36,7 +38,8 @@ export async function loadEngineFrom(addonPath: string): Promise<NodeEngine> {
 
 function engineOf(addon: Addon, addonPath: string): NodeEngine {
   let catalogue: PolicyCatalogue | undefined;
-  return {
+  const memory = new MemoryModel(translated(({ name, implementation, policy, config, kept, options }: MemoryQuestion) => addon.memoryAsk(name, implementation, policy, config, kept, options)));
+  const rest: Omit<NodeEngine, keyof MemoryEngine> = {
     kind: "node",
     info: translated(() => addon.info()),
     tile: translated((grid, scale, window) => {
@@ -76,6 +79,7 @@ function engineOf(addon: Addon, addonPath: string): NodeEngine {
     timingOptions: translated(() => addon.timingOptions()),
     time: (plan, sink) => startTimings(addon, plan, sink),
   };
+  return Object.assign(memory, rest);
 }
 
 /** The folder of attnscope's own package.json above this file, which may be bundled into dist/. */

@@ -15,7 +15,7 @@ const output = path.join(root, "build/wasm/attnscope.wasm");
 /** What only captures need, not replays: left out of the browser's module. */
 const captureOnly = new Set(["core/pyramid.cpp", "core/reduce.cpp", "core/rope.cpp"]);
 /** Both bindings' own. */
-const shared = ["bind/timing_numbers.h"];
+const shared = ["bind/timing_numbers.h", "bind/memory_config.h", "bind/memory_config.cpp", "bind/memory_answers.h", "bind/memory_answers.cpp"];
 const entry = "one.cpp";
 
 // Reactor: exports are callable without a main. 64 MiB at start holds a usual tile job; memory grows up to 2 GiB.

@@ -3,7 +3,9 @@ import type {
   CoreEngine, DType, HeadReplay, KernelCounts, KernelShape, KernelWork, ParsedPolicy, PolicyCatalogue, ReplayShape, TileGrid, TileJob, TileValues, TimePrediction, TimingCurve, TimingPoints, VectorBlock,
   VectorData,
 } from "../../engine.ts";
+import { MemoryModel } from "../memory.ts";
 import { Answers } from "./answers.ts";
+import { askMemory } from "./memory-model.ts";
 import { LinearMemory, outOfMemory } from "./memory.ts";
 import type { CoreExports, Pointer } from "./memory.ts";
 import { describePolicies, parsePolicy, scaledPreset } from "./policies.ts";
@@ -46,7 +48,7 @@ function stubs(module: WebAssembly.Module): Record<string, () => number> {
   return Object.fromEntries(imports.map(({ name }) => [name, () => notSupported]));
 }
 
-class WasmEngine implements CoreEngine {
+class WasmEngine extends MemoryModel implements CoreEngine {
   readonly kind = "wasm";
   readonly #core: CoreExports;
   readonly #memory: LinearMemory;
@@ -54,9 +56,11 @@ class WasmEngine implements CoreEngine {
   #catalogue: PolicyCatalogue | undefined;
 
   constructor(core: CoreExports) {
+    const memory = new LinearMemory(core), answers = new Answers(core);
+    super((question) => askMemory(core, memory, answers, question));
     this.#core = core;
-    this.#memory = new LinearMemory(core);
-    this.#answers = new Answers(core);
+    this.#memory = memory;
+    this.#answers = answers;
   }
 
   describePolicies(): PolicyCatalogue { return (this.#catalogue ??= describePolicies(this.#core, this.#answers)); }

@@ -1,6 +1,6 @@
 import type { Pointer } from "./memory.ts";
 
-/** What policy_exports.cpp, timing_exports.cpp and replay_exports.cpp export. Functions that answer 0 or -1 failed: see Answers.failure. */
+/** What policy_exports.cpp, timing_exports.cpp, memory_exports.cpp and replay_exports.cpp export. Functions that answer 0 or -1 failed: see Answers.failure. */
 export interface ReplayExports {
   answer_columns(): Pointer;
   last_error(): void;
@@ -14,6 +14,10 @@ export interface ReplayExports {
   kernel_counts(policy: Pointer, policyLength: number, op: Pointer, opLength: number, tokens: number): number;
   timing_work_ratio(knownFlops: number, knownBytes: number, wantedFlops: number, wantedBytes: number): number;
   timing_compiled_dim(headDim: number): number;
+  memory_ask(
+    name: Pointer, nameLength: number, implementation: Pointer, implementationLength: number, policy: Pointer, policyLength: number,
+    config: Pointer, configCount: number, kept: Pointer, keptCount: number, options: Pointer, optionCount: number,
+  ): number;
   timing_roofline(flops: number, bytes: number, peakFlops: number, bytesPerSecond: number): number;
   replay_new(
     layer: number, layers: number, heads: number, kvHeads: number, headDim: number, head: number,

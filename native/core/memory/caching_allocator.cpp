@@ -104,7 +104,8 @@ std::int32_t CachingAllocator::new_segment(std::uint8_t pool, std::uint64_t byte
   const std::uint64_t segment = allocators::segment_bytes(bytes);
   if (!reserve(segment)) return -1;
   ++report_.segments_made, ++report_.segments;
-  const std::int32_t at = make_piece({.address = next_address_, .bytes = segment, .pool = pool});
+  const std::int32_t at = make_piece({.address = next_address_, .bytes = segment, .segment = static_cast<std::uint32_t>(report_.segments_made), .pool = pool});
+  changed(at, next_address_, segment, true);
   next_address_ += segment;
   sample();
   return at;
@@ -113,9 +114,9 @@ std::int32_t CachingAllocator::new_segment(std::uint8_t pool, std::uint64_t byte
 /// The lowest free place that pages can be added to, and the pages.
 std::int32_t CachingAllocator::expand(std::uint8_t pool, std::uint64_t bytes) {
   if (arena_[pool] < 0) {
-    arena_[pool] = make_piece({.address = next_address_, .bytes = allocators::arena_bytes, .pool = pool, .mapped = false});
-    next_address_ += allocators::arena_bytes;
     ++report_.segments_made, ++report_.segments;
+    arena_[pool] = make_piece({.address = next_address_, .bytes = allocators::arena_bytes, .segment = static_cast<std::uint32_t>(report_.segments_made), .pool = pool, .mapped = false});
+    next_address_ += allocators::arena_bytes;
   }
   const auto room = [&](std::int32_t from) {
     std::uint64_t sum = 0;
@@ -148,6 +149,7 @@ bool CachingAllocator::map(std::int32_t at, std::uint64_t bytes) {
   if (!reserve(pages)) return false;
   if (pages < pieces_[at].bytes) split(at, pages);
   pieces_[at].mapped = true;
+  changed(at, pieces_[at].address, pages, true);
   list(at);
   return true;
 }
@@ -163,6 +165,7 @@ void CachingAllocator::release_cached() {
         continue;
       }
       unlist(at);
+      changed(at, pieces_[at].address, pieces_[at].bytes, false);
       report_.reserved -= pieces_[at].bytes;
       ++report_.segments_released, --report_.segments;
       pieces_[at].alive = false;
@@ -185,6 +188,7 @@ void CachingAllocator::unmap_free_pages(std::int32_t at) {
   }
   if (end < pieces_[at].address + pieces_[at].bytes) list(split(at, end - pieces_[at].address));
   pieces_[at].mapped = false;
+  changed(at, begin, end - begin, false);
   report_.reserved -= end - begin;
   for (const bool before : {true, false}) {
     const std::int32_t other = before ? pieces_[at].previous : pieces_[at].next;
@@ -241,8 +245,15 @@ void CachingAllocator::unlist(std::int32_t at) {
 
 std::uint64_t CachingAllocator::page_bytes(std::uint8_t pool) const { return pool % 2 == 0 ? allocators::small_segment : allocators::large_segment; }
 
-/// Of blocks for large requests on the main stream.
-std::uint64_t CachingAllocator::largest_free() const { return free_[1].empty() ? 0 : free_[1].back().bytes; }
+void CachingAllocator::changed(std::int32_t at, std::uint64_t address, std::uint64_t bytes, bool made) {
+  if (settings_.trace) changes_.push_back({pieces_[at].segment, address, bytes, made, static_cast<std::uint8_t>(pieces_[at].pool / 2)});
+}
+
+Placement CachingAllocator::placement(std::uint32_t block) const {
+  if (block >= of_block_.size() || of_block_[block] < 0) return {};
+  const Piece& piece = pieces_[of_block_[block]];
+  return {piece.segment, piece.address, piece.bytes};
+}
 
 void CachingAllocator::sample() {
   const AllocatorSample now{report_.events, report_.allocated, report_.reserved, largest_free()};

@@ -2,6 +2,7 @@
 // [pytorch c10/cuda/CUDACachingAllocator.cpp; its defaults, no max_split_size]
 #pragma once
 #include <cstdint>
+#include <utility>
 #include <vector>
 
 #include "core/memory/events.h"
@@ -12,6 +13,7 @@ struct AllocatorSettings {
   std::uint64_t limit = 0;         // bytes of the device that segments may take, 0: no end
   bool expandable_segments = false;
   std::uint32_t sample_every = 0;  // events between samples of the curve, 0: samples at changes of reserved memory alone
+  bool trace = false;              // keeps every change of segments for take_changes()
 };
 
 struct AllocatorSample {
@@ -47,6 +49,20 @@ struct BlockView {
   bool small = false;
 };
 
+/// Memory taken from the device or given back: a segment, or pages of an expandable one.
+struct SegmentChange {
+  std::uint32_t segment = 0;       // in the order in which they were made, from 1 on
+  std::uint64_t address = 0, bytes = 0;
+  bool made = true;
+  std::uint8_t stream = 0;
+};
+
+/// Where a block lies; bytes: all that it keeps from others. Addresses are never used again once their segment is gone.
+struct Placement {
+  std::uint32_t segment = 0;
+  std::uint64_t address = 0, bytes = 0;
+};
+
 class CachingAllocator final : public EventSink {
  public:
   explicit CachingAllocator(const AllocatorSettings& settings) : settings_(settings) {}
@@ -55,12 +71,20 @@ class CachingAllocator final : public EventSink {
   bool on(const Event& event) override;
   AllocatorReport report() const;
   std::vector<BlockView> blocks() const;
+  std::uint64_t reserved() const { return report_.reserved; }
+  /// Of blocks for large requests on the main stream.
+  std::uint64_t largest_free() const { return free_[1].empty() ? 0 : free_[1].back().bytes; }
+  /// Of a block that is held; zeros otherwise.
+  Placement placement(std::uint32_t block) const;
+  /// Since the last call, in order.
+  std::vector<SegmentChange> take_changes() { return std::exchange(changes_, {}); }
 
  private:
   struct Piece {
     std::uint64_t address = 0, bytes = 0, requested = 0;
     std::int32_t previous = -1, next = -1;
     std::uint32_t block = 0;
+    std::uint32_t segment = 0;
     std::uint8_t pool = 0;         // 2 stream + large
     bool used = false, mapped = true, alive = true;
   };
@@ -85,8 +109,8 @@ class CachingAllocator final : public EventSink {
   void list(std::int32_t piece);
   void unlist(std::int32_t piece);
   std::uint64_t page_bytes(std::uint8_t pool) const;
-  std::uint64_t largest_free() const;
   void sample();
+  void changed(std::int32_t piece, std::uint64_t address, std::uint64_t bytes, bool made);
 
   AllocatorSettings settings_;
   std::vector<Piece> pieces_;
@@ -95,6 +119,7 @@ class CachingAllocator final : public EventSink {
   std::vector<std::int32_t> of_block_;
   std::int32_t arena_[4] = {-1, -1, -1, -1};  // first piece of an expandable segment
   std::uint64_t next_address_ = 0;
+  std::vector<SegmentChange> changes_;
   AllocatorReport report_;
 };
 

@@ -14,6 +14,20 @@ std::uint64_t layer_parameters(const ModelShape& m) {
   return 2 * d * q + 2 * d * kv + 3 * d * m.feed_forward + 2 * d + (m.qkv_bias ? q + 2 * kv : 0);
 }
 
+constexpr LogitsMode last_token{LogitsMode::Rows::last, false};
+constexpr MiniSequence pieces_of_4096{MiniSequence::Mode::by_size};
+
+constexpr NamedScheme named[] = {
+    {"standard", "the whole prompt in one call, logits of every token", {}},
+    {"last-token", "the whole prompt in one call, logits of its last token", {.logits = last_token}},
+    {"chunked", "calls of 8,192 tokens, each with logits of every token, as MOM's runner does; the last call's live through the next", {.chunk_tokens = 8192}},
+    {"mini-sequence", "MLP in pieces of 4,096 tokens, logits of the last token", {.logits = last_token, .mini = pieces_of_4096}},
+    {"offload", "keys and values of a layer go to the host when the next one appends, and come back before decoding; logits of every token", {.offload = {Offload::Unit::layer}}},
+    {"mom", "mini-sequence and offload together (arXiv 2504.12526)", {.logits = last_token, .mini = pieces_of_4096, .offload = {Offload::Unit::layer}}},
+    {"headinfer", "calls of 10,000 tokens, keys and values offloaded by kv head and never brought back as a whole, logits of the last token (arXiv 2502.12574)",
+     {.chunk_tokens = 10000, .logits = last_token, .offload = {Offload::Unit::head, false}}},
+};
+
 }  // namespace
 }  // namespace configs
 
@@ -42,33 +56,15 @@ Status validate(const Config& c) {
   return success();
 }
 
+std::span<const NamedScheme> schemes() { return configs::named; }
+
 Result<Scheme> named_scheme(std::string_view name) {
-  Scheme s;
-  const auto mini = [&] {
-    s.mini.mode = MiniSequence::Mode::by_size;
-    s.logits.rows = LogitsMode::Rows::last;
-  };
-  if (name == "standard") return s;
-  if (name == "last-token") {
-    s.logits.rows = LogitsMode::Rows::last;
-  } else if (name == "chunked") {
-    s.chunk_tokens = 8192;
-  } else if (name == "mini-sequence") {
-    mini();
-  } else if (name == "offload") {
-    s.offload.unit = Offload::Unit::layer;
-  } else if (name == "mom") {
-    mini();
-    s.offload.unit = Offload::Unit::layer;
-  } else if (name == "headinfer") {
-    s.chunk_tokens = 10000;
-    s.logits.rows = LogitsMode::Rows::last;
-    s.offload = {Offload::Unit::head, false};
-  } else {
-    return Error{"E_MEMORY_SCHEME", "no scheme is called \"" + std::string(name) +
-                                        "\"; there are standard, last-token, chunked, mini-sequence, offload, mom and headinfer"};
+  std::string names;
+  for (const NamedScheme& one : configs::named) {
+    if (name == one.id) return one.scheme;
+    names += (names.empty() ? "" : ", ") + std::string(one.id);
   }
-  return s;
+  return Error{"E_MEMORY_SCHEME", "no scheme is called \"" + std::string(name) + "\"; there are " + names};
 }
 
 std::vector<WeightTensor> weight_tensors(const ModelShape& m, DType dtype) {

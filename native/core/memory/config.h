@@ -1,6 +1,7 @@
 // What a memory model is asked about: one request of a llama-family model, how it is run and what its cache holds. Batch 1.
 #pragma once
 #include <cstdint>
+#include <span>
 #include <string_view>
 #include <vector>
 
@@ -49,9 +50,9 @@ struct Offload {
 
 struct Scheme {
   std::uint32_t chunk_tokens = 0;                  // prefill by calls of so many tokens; 0: in one
-  LogitsMode logits;
-  MiniSequence mini;
-  Offload offload;
+  LogitsMode logits{};
+  MiniSequence mini{};
+  Offload offload{};
   /// growing: transformers' DynamicCache, which copies a layer's keys to append to them. in_place: allocated once, written into.
   enum class Cache : std::uint8_t { growing, in_place };
   Cache cache = Cache::growing;
@@ -89,8 +90,14 @@ struct Config {
 /// E_MEMORY_CONFIG names the field that cannot be.
 Status validate(const Config& config);
 
-/// "standard", "last-token", "chunked" (8192), "mini-sequence", "offload", "mom" or "headinfer" (10K chunks, per head), each as
-/// published: mini-sequence and mom take logits of the last token. E_MEMORY_SCHEME lists them.
+/// Schemes as published.
+struct NamedScheme {
+  const char* id = "";
+  const char* doc = "";
+  Scheme scheme;
+};
+std::span<const NamedScheme> schemes();
+/// E_MEMORY_SCHEME lists them.
 Result<Scheme> named_scheme(std::string_view name);
 
 struct WeightTensor {

@@ -8,9 +8,9 @@ namespace {
 
 constexpr std::uint32_t longest_prompt = 1u << 28;
 
-Config at(const ConfigAt& config_at, std::uint32_t tokens) {
-  Config config = config_at(tokens);
-  config.prompt_tokens = tokens;
+Result<Config> at(const ConfigAt& config_at, std::uint32_t tokens) {
+  Result<Config> config = config_at(tokens);
+  if (config) config.value().prompt_tokens = tokens;
   return config;
 }
 
@@ -20,7 +20,9 @@ Config at(const ConfigAt& config_at, std::uint32_t tokens) {
 Result<std::uint32_t> max_context_by_bytes(const Implementation& implementation, const ConfigAt& config_at, const ContextSearch& search) {
   const std::uint32_t grid = std::max(1u, search.grid);
   const auto fits = [&](std::uint32_t steps) -> Result<bool> {
-    const Result<ClosedForm> form = peak(implementation, contexts::at(config_at, steps * grid));
+    const Result<Config> config = contexts::at(config_at, steps * grid);
+    if (!config) return config.error();
+    const Result<ClosedForm> form = peak(implementation, config.value());
     if (!form) return form.error();
     return form.value().bytes <= search.budget;
   };
@@ -49,7 +51,9 @@ Result<ContextBand> max_context(const Implementation& implementation, const Conf
   std::uint32_t in_a_row = 0;
   for (std::uint32_t tokens = band.by_bytes; tokens > 0; tokens -= grid) {
     CachingAllocator allocator({.limit = search.budget, .expandable_segments = search.expandable_segments});
-    if (const Status ran = run_script(implementation, contexts::at(config_at, tokens), allocator); !ran) return ran.error();
+    const Result<Config> config = contexts::at(config_at, tokens);
+    if (!config) return config.error();
+    if (const Status ran = run_script(implementation, config.value(), allocator); !ran) return ran.error();
     const AllocatorReport report = allocator.report();
     band.tried.push_back({tokens, !report.failed, report.peak_reserved, report.failure});
     if (report.failed) {

@@ -30,7 +30,7 @@ struct ContextBand {
 };
 
 /// The request at a length, so that what a policy keeps can follow it. prompt_tokens is set by the search.
-using ConfigAt = std::function<Config(std::uint32_t tokens)>;
+using ConfigAt = std::function<Result<Config>(std::uint32_t tokens)>;
 
 /// Replays the script at multiples of the grid, from the longest that bytes allow downwards. All 0 where not even one grid step
 /// fits. E_MEMORY_CONFIG.

@@ -67,7 +67,7 @@ Result<std::vector<Remedy>> remedies(const Implementation& implementation, const
     Config changed = config;
     one.set(changed.scheme);
     const Result<ClosedForm> then = peak(implementation, changed);
-    if (then && then.value().bytes < now.value().bytes) out.push_back({one.what, then.value()});
+    if (then && then.value().bytes < now.value().bytes) out.push_back({one.what, then.value(), changed.scheme});
   }
   std::stable_sort(out.begin(), out.end(), [](const Remedy& a, const Remedy& b) { return a.peak.bytes < b.peak.bytes; });
   return out;

@@ -24,6 +24,7 @@ Result<RequestTotals> request_totals(const Implementation& implementation, const
 struct Remedy {
   const char* what = "";
   ClosedForm peak;
+  Scheme scheme;                   // with the switch thrown
 };
 /// Every switch of the scheme that lowers this configuration's peak, the most effective first: last-token logits, no upcast, mini
 /// sequences, chunks of 8192, offloading, a cache in place.

@@ -119,6 +119,7 @@ PolicyEntry lagkv_official_entry() {
   entry.descriptor = lagkv_official::describe();
   entry.retention = lagkv_official::make;
   entry.resident_after = lagkv_official::resident_after;
+  entry.evicts_by_chunk = true;
   return entry;
 }
 

@@ -138,6 +138,8 @@ struct PolicyEntry {
   /// Retention only, in closed form: tokens a kv head keeps after a prompt fed in one piece and `decoded` single tokens,
   /// in a layer the policy acts on. What budgets are matched with.
   std::uint32_t (*resident_after)(const PolicyConfig&, std::uint32_t prompt, std::uint32_t decoded) = nullptr;
+  /// Retention only: chunks of a prompt leave as much as the tokens so far would in one piece. False: it evicts when the prompt ends.
+  bool evicts_by_chunk = false;
 };
 
 /// All policies, in the order of the documentation.

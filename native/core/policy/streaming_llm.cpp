@@ -78,6 +78,7 @@ PolicyEntry streaming_llm_entry() {
   entry.descriptor = streaming_llm::describe();
   entry.retention = streaming_llm::make;
   entry.resident_after = streaming_llm::resident_after;
+  entry.evicts_by_chunk = true;
   return entry;
 }
 

@@ -3,13 +3,13 @@
 #include <cstdint>
 
 #include "core/memory/max_context.h"
+#include "core/memory/published_rates.h"
 #include "core/memory/request.h"
 
 namespace attnscope::published_memory {
 
 using namespace attnscope::memory;
 
-inline ModelShape llama3_8b() { return {32, 32, 8, 128, 4096, 14336, 128256, false, false, ModelShape::Family::llama}; }
 inline ModelShape llama32_3b() { return {28, 24, 8, 128, 3072, 8192, 128256, true, false, ModelShape::Family::llama}; }
 
 /// A scheme as the benchmarks ran it: its name, prefill chunks, rows of logits.
@@ -41,8 +41,7 @@ inline constexpr Case standard{"standard, all logits", "standard"}, last_token{"
 
 inline const Implementation& transformers() { return implementations()[0]; }
 
-/// A100 80 GB SXM, dense bf16; the link as MOM's first-token times imply it.
-inline constexpr DevicePeaks a100{312e12, 2039e9, {12e9, 12e9}};
+inline constexpr DevicePeaks a100 = mom_device;
 /// Of 80 GB: what torch sees less its context. Fixed before anything was replayed.
 inline constexpr std::uint64_t usable_80gb = static_cast<std::uint64_t>(78.7 * GiB);
 /// The runner calls the model so often after prefill in every benchmark; what it did in the limit test is not known.

@@ -24,7 +24,7 @@ std::string why(const ContextBand& band) {
 }
 
 ContextRow row(const Case& scheme, std::uint32_t steps, std::uint32_t published, bool expandable) {
-  const ConfigAt at = [&](std::uint32_t tokens) { return config(llama3_8b(), scheme, tokens, steps); };
+  const ConfigAt at = [&](std::uint32_t tokens) { return config(llama3_8b, scheme, tokens, steps); };
   ContextSearch search{.budget = usable_80gb};
   ContextRow out{scheme.name, steps, published, {}, 0, {}};
   if (const Result<ContextBand> band = max_context(transformers(), at, search)) out.band = band.value();
@@ -57,12 +57,12 @@ std::vector<published_tables::Row> headinfer_rows() {
   const std::pair<Case, double> longest[] = {{last_token, 25}, {chunks, 30}, {offload_last, 45}};
   for (const auto& [scheme, published] : longest) {
     const Case& one = scheme;
-    const ConfigAt at = [&](std::uint32_t tokens) { return config(llama3_8b(), one, tokens, 20); };
+    const ConfigAt at = [&](std::uint32_t tokens) { return config(llama3_8b, one, tokens, 20); };
     const Result<ContextBand> band = max_context(transformers(), at, {.budget = static_cast<std::uint64_t>(23.1 * GiB), .grid = 1000});
     rows.push_back({std::string("RTX 4090, longest context: ") + scheme.name, "K tokens", published, band ? band.value().all_below / 1000.0 : 0, unknown});
   }
   const Case heads{"HeadInfer", "headinfer", 10000, true};
-  const Result<ClosedForm> form = peak(transformers(), config(llama3_8b(), heads, 1000000, 20));
+  const Result<ClosedForm> form = peak(transformers(), config(llama3_8b, heads, 1000000, 20));
   rows.push_back({"RTX 4090, peak at 1M tokens: HeadInfer", "GB", 17.0, form ? static_cast<double>(form.value().bytes) / 1e9 : 0,
                   "its own model of it says 16.7; what it leaves out of ours is not known"});
   return rows;

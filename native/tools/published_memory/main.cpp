@@ -65,7 +65,7 @@ void print_finding(const std::vector<ContextRow>& rows) {
               "| tokens | MOM, GiB | chunks of 8192 and last-token logits, GiB | difference | MOM moves, GB | first token MOM, s | first token chunks, s |\n|---:|---:|---:|---:|---:|---:|---:|\n",
               ours.band.longest / 1000, theirs.band.longest / 1000);
   for (const std::uint32_t tokens : {8192u, 32768u, 65536u, 131072u, 262144u}) {
-    const auto totals = [&](const Case& scheme) { return request_totals(transformers(), config(llama3_8b(), scheme, tokens, benchmark_steps), {}, a100, a100_efficiency()).value(); };
+    const auto totals = [&](const Case& scheme) { return request_totals(transformers(), config(llama3_8b, scheme, tokens, benchmark_steps), {}, a100, transformers_efficiency()).value(); };
     const RequestTotals a = totals(mom), b = totals(chunk8192_last);
     std::printf("| %uK | %.2f | %.2f | %+.1f %% | %.1f | %.1f | %.1f |\n", tokens / 1024, static_cast<double>(a.peak.bytes) / GiB, static_cast<double>(b.peak.bytes) / GiB,
                 100 * (static_cast<double>(b.peak.bytes) / static_cast<double>(a.peak.bytes) - 1), static_cast<double>(a.transfers.bytes(Phase::prefill) + a.transfers.bytes(Phase::reload)) / 1e9, a.time.first_token_s, b.time.first_token_s);

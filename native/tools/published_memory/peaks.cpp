@@ -27,13 +27,13 @@ const Run runs[] = {
     {false, mini_chunk8192, 8031, 500, 7387.11}, {false, mini_chunk8192, 4027, 500, 6850.00}};
 
 Config config_of(const Run& run) {
-  Config c = config(run.large ? llama3_8b() : llama32_3b(), run.scheme, run.tokens, run.steps);
+  Config c = config(run.large ? llama3_8b : llama32_3b(), run.scheme, run.tokens, run.steps);
   if (run.large) c.scheme.mini.last_mlp = MiniSequence::LastMlp::pieces;
   return c;
 }
 
 double bytes(const Case& scheme, std::uint32_t tokens, std::uint32_t steps = benchmark_steps) {
-  const Result<ClosedForm> form = peak(transformers(), config(llama3_8b(), scheme, tokens, steps));
+  const Result<ClosedForm> form = peak(transformers(), config(llama3_8b, scheme, tokens, steps));
   return form ? static_cast<double>(form.value().bytes) : 0;
 }
 

@@ -8,13 +8,13 @@ namespace attnscope::published_memory {
 namespace times {
 namespace {
 
-constexpr double contexts[] = {48000, 80000, 112000, 144000};
+constexpr const std::array<double, 4>& contexts = mom_standard.tokens;
 struct Line {
   Case scheme;
-  double first_token_s[4], tokens_per_second[4], total_s[4];
+  std::array<double, 4> first_token_s, tokens_per_second, total_s;
 };
 const Line lines[] = {
-    {standard, {6.194, 12.982, 22.527, 34.907}, {25.804, 18.448, 14.263, 11.630}, {13.971, 23.837, 36.592, 52.274}},
+    {standard, mom_standard.first_token_s, mom_standard.tokens_per_second, {13.971, 23.837, 36.592, 52.274}},
     {offload, {6.869, 14.649, 24.458, 39.262}, {25.854, 18.369, 14.272, 11.588}, {14.693, 25.542, 38.538, 56.559}},
     {mini, {5.767, 12.668, 22.091, 33.989}, {25.806, 18.457, 14.279, 11.607}, {13.536, 23.556, 36.160, 51.249}},
     {mom, {6.756, 15.109, 24.037, 37.284}, {25.712, 18.455, 14.275, 11.600}, {14.520, 25.020, 38.180, 53.417}},
@@ -23,15 +23,15 @@ const Line lines[] = {
 };
 constexpr const char* short_chunks = "kernels over 512 queries fill the device less; not modelled";
 
-Config at(const Case& scheme, int i) { return config(llama3_8b(), scheme, static_cast<std::uint32_t>(contexts[i]), benchmark_steps); }
+Config at(const Case& scheme, int i) { return config(llama3_8b, scheme, static_cast<std::uint32_t>(contexts[i]), benchmark_steps); }
 
 RequestTime time_of(const Case& scheme, int i) {
-  const Result<RequestTotals> totals = request_totals(transformers(), at(scheme, i), {}, a100, a100_efficiency());
+  const Result<RequestTotals> totals = request_totals(transformers(), at(scheme, i), {}, a100, transformers_efficiency());
   return totals ? totals.value().time : RequestTime{};
 }
 
 template <class F>
-std::vector<Row> table(const char* unit, const double (Line::*published)[4], F ours) {
+std::vector<Row> table(const char* unit, std::array<double, 4> Line::*published, F ours) {
   std::vector<Row> rows;
   for (const Line& line : lines)
     for (int i = 0; i < 4; ++i)
@@ -44,14 +44,10 @@ std::vector<Row> table(const char* unit, const double (Line::*published)[4], F o
 }  // namespace
 }  // namespace times
 
-PrefillFit standard_prefill_fit() { return fit_prefill(times::contexts, times::lines[0].first_token_s); }
-DecodeFit standard_decode_fit() { return fit_decode(times::contexts, times::lines[0].tokens_per_second); }
-Efficiency a100_efficiency() { return efficiency(times::at(standard, 0), standard_prefill_fit(), standard_decode_fit(), a100); }
-
 std::vector<Row> fit_rows() {
-  const PrefillFit prefill = standard_prefill_fit();
-  const DecodeFit decode = standard_decode_fit();
-  const Efficiency reached = a100_efficiency();
+  const PrefillFit prefill = mom_prefill_fit();
+  const DecodeFit decode = mom_decode_fit();
+  const Efficiency reached = transformers_efficiency();
   return {{"prefill, linear", "us a token", 65.6, prefill.linear_s * 1e6},
           {"prefill, square", "ns a token^2", 1.223, prefill.square_s * 1e9},
           {"prefill, largest residual", "%", 3.7, 100 * prefill.worst},

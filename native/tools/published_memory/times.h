@@ -3,17 +3,12 @@
 #pragma once
 #include <vector>
 
-#include "core/memory/times.h"
+#include "core/memory/published_rates.h"
 #include "tools/published_tables/row.h"
 
 namespace attnscope::published_memory {
 
 using published_tables::Row;
-
-memory::PrefillFit standard_prefill_fit();
-memory::DecodeFit standard_decode_fit();
-/// What both imply of transformers on an A100.
-memory::Efficiency a100_efficiency();
 
 /// Coefficients and residuals, and the rates in them.
 std::vector<Row> fit_rows();

@@ -68,5 +68,7 @@ export function referenceEngine(log: { adds: number } = { adds: 0 }): CoreEngine
     toFloat32: (dtype, data) => Float32Array.from({ length: data.length }, (_, i) => at(dtype, data, i)),
     describePolicies: tilesOnly, parsePolicy: tilesOnly, scaledPreset: tilesOnly, replay: tilesOnly, timingCurve: tilesOnly, timingPredict: tilesOnly, kernelWork: tilesOnly, roofline: tilesOnly,
     timingAtLength: tilesOnly, kernelCounts: tilesOnly, workRatio: tilesOnly, compiledDim: tilesOnly,
+    describeMemory: tilesOnly, memoryPeak: tilesOnly, memoryRequest: tilesOnly, memoryTimes: tilesOnly, memoryTimeline: tilesOnly, memoryBlocks: tilesOnly, maxContext: tilesOnly, maxContextByBytes: tilesOnly,
+    memoryEvents: tilesOnly,
   };
 }
