@@ -34,6 +34,32 @@ double difference(const std::vector<float>& a, const std::vector<float>& b) {
 
 }  // namespace
 
+TEST("blocks of coverage that a GPU has no room for: refused before any work, other runs are not") {
+  ModelPlan model = random_model::tiny();
+  model.head_dim = 128;
+  const random_model::Checkpoint checkpoint(model);
+  Plan plan = checkpoint.plan(5593, 64, 2);
+  plan.store.vectors = false;
+  plan.device.memory_bytes = 1;  // what is not refused for its blocks is as soon as it asks for memory
+  const auto refused = [&](KernelDevice& device) {
+    Recorder sink;
+    Cancellation cancellation;
+    const auto result = run_capture_on(device, plan, sink, cancellation);
+    CHECK(!result.ok() && sink.columns.empty());
+    return result.ok() ? Error{} : result.error();
+  };
+  // Compute capability 8.6 and 8.9: 99 KiB hold the histograms of 5,592 tokens.
+  const auto small = open_emulated_device(99 * 1024);
+  const Error error = refused(*small);
+  CHECK(error.code == "E_KERNEL_SHARED" && error.message.find("101 KiB") != std::string::npos && error.message.find("99") != std::string::npos);
+  CHECK(refused(*open_emulated_device()).code == "E_DEVICE_MEMORY");
+  plan.tokens.pop_back();
+  CHECK(refused(*small).code == "E_DEVICE_MEMORY");
+  plan.tokens.push_back(1);
+  plan.reduce.enabled = false;
+  CHECK(refused(*small).code == "E_DEVICE_MEMORY");
+}
+
 TEST("a tiny model's capture: every table as on the CPU's device") {
   struct Case {
     DType vectors;

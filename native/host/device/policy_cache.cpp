@@ -114,6 +114,7 @@ Status DevicePolicyCache::evict(std::uint32_t layer, std::span<const std::vector
   }
   const std::uint64_t bytes = rows.size() * row_bytes_;
   if (spare_keys_.bytes() != bytes) {
+    if (spare_keys_) ATTNSCOPE_TRY(check(device_.synchronize()));  // another layer's rows may still be gathered from it
     spare_keys_ = {}, spare_values_ = {};
     ATTNSCOPE_TRY(allocate(spare_keys_, spare_values_, capacity));
   }

@@ -22,6 +22,9 @@ class DeviceBackend final : public PolicyBackend {
         kv_width_(std::size_t(model_.kv_heads) * model_.head_dim), element_(size_of(plan.vectors)), cache_(plan, on.device, on.memory),
         attention_(plan, on.device, on.memory, cache_), mirror_(model_, DType::f32), views_(model_.kv_heads), expansions_(model_.kv_heads) {}
 
+  /// Also of a run that ends early: what is queued is done before its memory goes.
+  ~DeviceBackend() override { (void)on_.device.synchronize(); }
+
   Status begin(std::span<const std::uint32_t> ids, std::uint32_t first) override {
     first_ = first;
     on_.memory.at(phase(), -1);
