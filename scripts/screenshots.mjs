@@ -14,6 +14,7 @@ const PAGES = {
   policy: "v=1&page=head&layer=3&head=3&policies=vertical-slash:v=40,s=120;lagkv-kvpress&policyPanel=1&drawer=tradeoff&rail=0",
   compare: "v=1&page=head&layer=3&head=3&policies=vertical-slash:v=40,s=120;a-shape:n_init=64,n_local=256&panes=2&layer2=3&head2=3&panePolicy=a,b&compare=difference&rail=0",
   timings: "v=1&page=timings", decode: "v=1&page=timings&timingGroup=decode", parts: "v=1&page=timings&timingGroup=parts", rows: "v=1&page=timings&timingView=table", bound: "v=1&page=timings&device=nvidia-h100-80gb-hbm3",
+  memory: "v=1&page=memory", mom: "v=1&page=memory&memory=llama-3-8b,hf-eager-fa2,last.m4096.layer,200000,20,model&memoryBlocks=1", oom: "v=1&page=memory&memory=llama-3-8b,hf-eager-fa2,,200000,200,model",
   time: "v=1&page=head&layer=3&head=3&policies=vertical-slash:v=40,s=120;block-sparse:top_k=4&policyPanel=1&drawer=tradeoff&chartCost=time&rail=0",
   request: "v=1&page=head&layer=3&head=3&policies=vertical-slash:v=40,s=120;lagkv-kvpress&policyPanel=1&drawer=request&requestCost=time&rail=0",
 };

@@ -59,7 +59,7 @@ export class ActionRegistry {
 }
 
 export function isAvailable(action: Action, context: ActionContext): boolean {
-  if (action.scope !== undefined && (context.store.get().page !== action.scope || (context.capture === null && action.scope !== "timings"))) return false;
+  if (action.scope !== undefined && (context.store.get().page !== action.scope || (context.capture === null && action.scope !== "timings" && action.scope !== "memory"))) return false;
   return action.when?.(context) ?? true;
 }
 

@@ -2,14 +2,15 @@ import { stepHead } from "./move-head.ts";
 import type { Action, ActionContext } from "./types.ts";
 
 const opened = ({ capture }: ActionContext): boolean => capture !== null;
-/** Timings need no capture. */
-const something = ({ capture, store }: ActionContext): boolean => capture !== null || store.get().page === "timings";
+/** Memory and timings need no capture. */
+const something = ({ capture, store }: ActionContext): boolean => capture !== null || store.get().page === "timings" || store.get().page === "memory";
 
 /** Actions that exist on every page. */
 export const SHELL_ACTIONS: readonly Action[] = [
   { id: "view.home", label: "Home: all heads", group: "View", keys: ["Digit1"], when: opened, run: ({ store }) => store.set({ page: "home" }) },
   { id: "view.map", label: "Map of this head", group: "View", keys: ["Digit2"], when: opened, run: ({ store }) => store.set({ page: "head" }) },
   { id: "view.kv", label: "KV cache of this layer", group: "View", keys: ["Digit3"], when: opened, run: ({ store }) => store.set({ page: "kv" }) },
+  { id: "view.memory", label: "Memory of a request", group: "View", keys: ["Digit5"], run: ({ store }) => store.set({ page: "memory" }) },
   { id: "view.timings", label: "Timings of kernels and policies", group: "View", keys: ["Digit4"], run: ({ store }) => store.set({ page: "timings" }) },
 
   { id: "heads.left", label: "Previous head", group: "Heads", keys: ["Alt+ArrowLeft"], when: opened, run: stepHead(0, -1) },

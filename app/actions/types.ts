@@ -23,7 +23,7 @@ export interface ActionContext {
  */
 export type Chord = string;
 
-export type ActionGroup = "View" | "Heads" | "Map" | "Policies" | "Tokens" | "Timings" | "Capture" | "Figure" | "History" | "Window";
+export type ActionGroup = "View" | "Heads" | "Map" | "Policies" | "Tokens" | "Memory" | "Timings" | "Capture" | "Figure" | "History" | "Window";
 
 /** A thing a person can do. Menus, palette, keys and help are all made from the list of these. */
 export interface Action {
@@ -35,6 +35,6 @@ export interface Action {
   /** The action works now; without it, always. Keys of two actions may be the same only if their scopes differ. */
   when?(context: ActionContext): boolean;
   /** Where the keys work: everywhere (default), or while this page or overlay is shown. */
-  scope?: "home" | "head" | "kv" | "timings";
+  scope?: "home" | "head" | "kv" | "memory" | "timings";
   run(context: ActionContext): void;
 }

@@ -50,6 +50,12 @@ export const PERSIST = {
   timingSeries: "url",
   timingView: "url",
   roofline: "url",
+  memory: "url",
+  memoryFit: "url",
+  memoryPinned: "url",
+  memoryWindow: "url",
+  memoryCursor: "url",
+  memoryBlocks: "url",
   // The reader of a link chooses light or dark, not its author.
   theme: "session",
 } as const satisfies Record<keyof ViewState, Persistence>;

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { MOST_GENERATED, MOST_TOKENS, PINNED_SCHEMES, pinnedSchemes, readScheme, SCHEME_CHARACTERS } from "../memory/scheme.ts";
 import type { ViewState } from "./view-state.ts";
 
 /**
@@ -18,13 +19,14 @@ const policy = z.string().max(POLICY_CHARACTERS).regex(/^([a-z][a-z0-9-]{0,39}(:
 export const DEVICE_CHARACTERS = 40;
 /** Series of the timings chart that can differ from their default, each by four letters. */
 export const TURNED_SERIES = 12;
+const scheme = z.string().max(SCHEME_CHARACTERS).refine((text) => readScheme(text) !== null, "not a scheme");
 const window = z.object({ key: token, query: token, span: z.number().min(1e-3).max(4_294_967_296) }).nullable();
 const colour = z.object({ scale: z.enum(["log", "linear"]), low: z.number().min(0).max(1e6), high: mass, map: name })
   .refine((value) => value.low < value.high, "low must be below high");
 const panePolicy = z.enum(["active", "none", "a", "b", "c", "d"]);
 
 export const VIEW_SCHEMA = z.object({
-  page: z.enum(["home", "head", "kv", "timings"]),
+  page: z.enum(["home", "head", "kv", "memory", "timings"]),
   layer: index,
   head: index,
   window,
@@ -69,5 +71,11 @@ export const VIEW_SCHEMA = z.object({
   timingSeries: z.string().max(5 * TURNED_SERIES - 1).regex(/^([a-z0-9]{4}(\.[a-z0-9]{4})*)?$/),
   timingView: z.enum(["charts", "table"]),
   roofline: z.boolean(),
+  memory: z.object({ model: name, by: name, scheme, tokens: z.int().min(1).max(MOST_TOKENS), generated: z.int().min(1).max(MOST_GENERATED), kv: z.enum(["model", "int8", "int4"]) }),
+  memoryFit: z.object({ device: z.string().max(DEVICE_CHARACTERS).regex(/^[a-z0-9-]*$/), gib: z.number().min(0).max(65_536), segments: z.enum(["fixed", "expandable"]) }),
+  memoryPinned: z.string().refine((text) => pinnedSchemes(text).length <= PINNED_SCHEMES && pinnedSchemes(text).every((part) => scheme.safeParse(part).success), "not a list of schemes"),
+  memoryWindow: z.object({ begin: z.number().min(0).max(1), end: z.number().min(0).max(1) }).refine((range) => range.begin < range.end, "begin must be below end").nullable(),
+  memoryCursor: index.nullable(),
+  memoryBlocks: z.boolean(),
   theme: z.enum(["system", "light", "dark"]),
 }) satisfies z.ZodType<ViewState>;

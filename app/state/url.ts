@@ -76,6 +76,8 @@ const CODECS: { readonly [K in UrlKey]: Codec<never> } = {
   chartLoss: text, chartCost: text, generated: number, requestCost: text,
   device: text, timingGroup: text, timingScope: text, timingShape: text, timingDtype: text, timingBatching: text, timingLength: optional("auto"),
   timingSeries: text, timingView: text, roofline: flag,
+  memory: list<ViewState["memory"]>(["model", "by", "scheme", "tokens", "generated", "kv"]), memoryFit: list<ViewState["memoryFit"]>(["device", "gib", "segments"]), memoryPinned: text,
+  memoryWindow: list<NonNullable<ViewState["memoryWindow"]>>(["begin", "end"]), memoryCursor: optional("none"), memoryBlocks: flag,
   window2: list<NonNullable<ViewState["window"]>>(["key", "query", "span"]),
   colour2: list<ViewState["colour"]>(["scale", "low", "high", "map"]),
   window: list<NonNullable<ViewState["window"]>>(["key", "query", "span"]),

@@ -1,6 +1,6 @@
 /** What the viewer shows, as one immutable value. Every key is listed in persist.ts with where it is saved. */
 export interface ViewState {
-  page: "home" | "head" | "kv" | "timings";
+  page: "home" | "head" | "kv" | "memory" | "timings";
   layer: number;
   head: number;
   /** Visible square of the map in tokens (first key, first query, side); null shows the whole sequence. */
@@ -70,6 +70,17 @@ export interface ViewState {
   timingView: "charts" | "table";
   /** Draws the bound that the device's peaks set, where its data sheet is known. */
   roofline: boolean;
+
+  /** Memory: model by its short name or "capture", who runs it, how ("last.m4096.layer", see memory/scheme.ts), prompt and generated tokens, type of stored keys and values. */
+  memory: { model: string; by: string; scheme: string; tokens: number; generated: number; kv: "model" | "int8" | "int4" };
+  /** Row of the hardware table ("": the first), GiB that tensors may take (0: the device's), and how the allocator takes them. */
+  memoryFit: { device: string; gib: number; segments: "fixed" | "expandable" };
+  /** Schemes that stand beside it, between ";"; "-": none. */
+  memoryPinned: string;
+  /** Part of the timeline in sight, as shares of it; the event that the cursor stands at; its blocks below. */
+  memoryWindow: { begin: number; end: number } | null;
+  memoryCursor: number | null;
+  memoryBlocks: boolean;
   theme: "system" | "light" | "dark";
 }
 
@@ -89,5 +100,7 @@ export const DEFAULT_VIEW: ViewState = {
   compare: "none", blinkSide: "first", drawer: "closed", drawerHeight: 240,
   chartLoss: "error", chartCost: "bytes", generated: 256, requestCost: "bytes",
   device: "", timingGroup: "prefill", timingScope: "total", timingShape: "", timingDtype: "", timingBatching: "batched", timingLength: null,
-  timingSeries: "", timingView: "charts", roofline: false, theme: "system",
+  timingSeries: "", timingView: "charts", roofline: false,
+  memory: { model: "llama-3-8b", by: "hf-eager-fa2", scheme: "", tokens: 131_072, generated: 200, kv: "model" }, memoryFit: { device: "", gib: 0, segments: "fixed" },
+  memoryPinned: "last.m4096;last.m4096.layer", memoryWindow: null, memoryCursor: null, memoryBlocks: false, theme: "system",
 };

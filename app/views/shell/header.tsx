@@ -13,6 +13,7 @@ const PAGES: readonly { page: ViewState["page"]; label: string; key: string }[] 
   { page: "head", label: "Map", key: "2" },
   { page: "kv", label: "KV cache", key: "3" },
   { page: "timings", label: "Timings", key: "4" },
+  { page: "memory", label: "Memory", key: "5" },
 ];
 
 const THEMES = { system: "Auto", light: "Light", dark: "Dark" } as const;
@@ -24,8 +25,8 @@ export function Header({ session, notice }: { session: CaptureSession; notice: s
   const page = useView((view) => view.page);
   const theme = useView((view) => view.theme);
   const capture = session.loaded.value;
-  // Timings are of kernels: they need no capture.
-  const open = (item: ViewState["page"]): boolean => capture !== null || item === "timings";
+  // Timings are of kernels, memory is of a request: they need no capture.
+  const open = (item: ViewState["page"]): boolean => capture !== null || item === "timings" || item === "memory";
   return (
     <header className="header">
       <span className="brand">attnscope</span>

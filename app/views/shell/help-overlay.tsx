@@ -5,7 +5,7 @@ import { APP_VERSION } from "../../lib/version.ts";
 import { Dialog } from "./dialog.tsx";
 import { Keys } from "./keys.tsx";
 
-const SCOPES = { home: "heads page", head: "map", kv: "KV page", timings: "timings" } as const;
+const SCOPES = { home: "heads page", head: "map", kv: "KV page", memory: "memory", timings: "timings" } as const;
 
 /** Every action with a key, from the registry itself. */
 export function HelpOverlay({ onClose }: { onClose: () => void }) {

@@ -9,7 +9,7 @@ export function StartPage() {
       <h1>Open a capture</h1>
       <p>Drop a capture’s folder or .zip anywhere on this page. It is read in this browser; nothing is uploaded.</p>
       <OpenButtons />
-      <p>Timings of kernels need no capture: <button type="button" className="link" onClick={() => store.set({ page: "timings" })}>Timings <kbd>4</kbd></button></p>
+      <p>Timings of kernels need no capture: <button type="button" className="link" onClick={() => store.set({ page: "timings" })}>Timings <kbd>4</kbd></button>. Nor does the memory of a request: <button type="button" className="link" onClick={() => store.set({ page: "memory" })}>Memory <kbd>5</kbd></button></p>
       <p className="quiet">Or give its address: <code>?src=https://host/captures/name</code>. To make one: <code>attnscope capture --model DIR --prompt FILE --out DIR</code>, then <code>attnscope view DIR</code>.</p>
     </main>
   );

@@ -28,6 +28,7 @@ export function Workbench({ session }: { session: CaptureSession }) {
   const page = useView((view) => view.page);
   // Timings are of kernels and need no capture, whatever became of one.
   if (page === "timings") return <main className="page"><ErrorBoundary><TimingsPage /></ErrorBoundary></main>;
+  if (page === "memory") return <main className="page"><ErrorBoundary><MemoryPage /></ErrorBoundary></main>;
   if (loaded.state === "failed") return <main className="page"><ProblemPanel error={loaded.error}><OpenButtons /></ProblemPanel></main>;
   if (loaded.value !== null) return <Opened key={loaded.value.label} capture={loaded.value} />;
   if (origin === null && listed !== null) return <StartPage />;
@@ -70,6 +71,17 @@ function TimingsPage() {
   if (read.state === "failed") throw read.error;
   const code = timingsCode ?? read.value;
   return code === null ? <p className="waiting">Loading the timings</p> : <code.TimingsView />;
+}
+
+type MemoryCode = typeof import("../memory/memory-view.tsx");
+let memoryCode: MemoryCode | null = null;
+const importMemory = async (): Promise<MemoryCode> => (memoryCode ??= await import("../memory/memory-view.tsx"));
+
+function MemoryPage() {
+  const read = useAsync(importMemory, []);
+  if (read.state === "failed") throw read.error;
+  const code = memoryCode ?? read.value;
+  return code === null ? <p className="waiting">Loading the memory page</p> : <code.MemoryView />;
 }
 
 function MapPage({ capture }: { capture: Capture }) {

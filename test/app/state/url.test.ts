@@ -2,6 +2,7 @@ import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { PERSIST, URL_KEYS } from "../../../app/state/persist.ts";
 import { fitView } from "../../../app/state/fit.ts";
+import { MOST_GENERATED, MOST_TOKENS, PINNED_SCHEMES, writePinned, writeScheme } from "../../../app/memory/scheme.ts";
 import { readLink, writeLink } from "../../../app/state/url.ts";
 import { DEFAULT_VIEW, type ViewState } from "../../../app/state/view-state.ts";
 import { DEVICE_CHARACTERS, POLICY_CHARACTERS, VIEW_SCHEMA } from "../../../app/state/schema.ts";
@@ -17,8 +18,13 @@ const policyText = fc.tuple(fc.stringMatching(/^[a-z][a-z0-9-]{0,24}$/), fc.arra
 const policyTexts = fc.tuple(...([0, 1, 2, 3] as const).map(() => fc.oneof(fc.constant(""), policyText))) as fc.Arbitrary<[string, string, string, string]>;
 const panePolicies = fc.constantFrom("active" as const, "none" as const, "a" as const, "b" as const, "c" as const, "d" as const);
 
+const schemes = fc.record({
+  chunk: fc.nat(MOST_TOKENS), rows: fc.constantFrom("all" as const, "last" as const), upcast: fc.boolean(), mini: fc.constantFrom("off" as const, "size" as const, "count" as const),
+  piece: fc.integer({ min: 1, max: MOST_TOKENS }), pieces: fc.integer({ min: 1, max: MOST_TOKENS }), offload: fc.constantFrom("none" as const, "layer" as const, "head" as const), reload: fc.boolean(), inPlace: fc.boolean(),
+}).map((scheme) => writeScheme(scheme.offload === "none" ? { ...scheme, reload: true } : { ...scheme, inPlace: false }));
+
 const views: fc.Arbitrary<ViewState> = fc.record({
-  page: fc.constantFrom("home" as const, "head" as const, "kv" as const, "timings" as const),
+  page: fc.constantFrom("home" as const, "head" as const, "kv" as const, "memory" as const, "timings" as const),
   layer: fc.nat(200), head: fc.nat(200),
   window: windows,
   pooling: fc.constantFrom("mean" as const, "max" as const, "sum" as const),
@@ -52,6 +58,13 @@ const views: fc.Arbitrary<ViewState> = fc.record({
   timingDtype: fc.constantFrom("" as const, "f32" as const, "f16" as const, "bf16" as const), timingBatching: fc.constantFrom("batched" as const, "perhead" as const),
   timingLength: fc.option(fc.nat(4_294_967_295)), timingSeries: fc.array(fc.stringMatching(/^[a-z0-9]{4}$/), { maxLength: 12 }).map((names) => names.join(".")),
   timingView: fc.constantFrom("charts" as const, "table" as const), roofline: fc.boolean(),
+  memory: fc.record({
+    model: name, by: name, scheme: schemes, tokens: fc.integer({ min: 1, max: MOST_TOKENS }), generated: fc.integer({ min: 1, max: MOST_GENERATED }), kv: fc.constantFrom("model" as const, "int8" as const, "int4" as const),
+  }),
+  memoryFit: fc.record({ device: fc.stringMatching(/^[a-z][a-z0-9-]{0,39}$/), gib: fc.double({ min: 0, max: 65_536, noNaN: true }).map((value) => value + 0), segments: fc.constantFrom("fixed" as const, "expandable" as const) }),
+  memoryPinned: fc.array(schemes, { maxLength: PINNED_SCHEMES }).map(writePinned),
+  memoryWindow: fc.option(fc.tuple(fc.double({ min: 0, max: 0.49, noNaN: true }), fc.double({ min: 0.5, max: 1, noNaN: true })).map(([begin, end]) => ({ begin: begin + 0, end }))),
+  memoryCursor: fc.option(fc.nat(4_294_967_295)), memoryBlocks: fc.boolean(),
   theme: fc.constant("system" as const),
 });
 
