@@ -111,11 +111,11 @@ step_check() {
 }
 
 # Whole captures on the GPU against the same plans on the CPU: odd shapes and lengths in both precisions, then a model of 60 million
-# weights, resident and streamed.
+# weights, resident and streamed. Then runs with policies of every family.
 step_capture() {
   build
   local models=$work/random plan seconds code
-  local -a jobs=()
+  local -a jobs=() with_policies=()
   if [ ${#plans[@]} -gt 0 ]; then
     for plan in "${plans[@]}"; do jobs+=("$plan|auto"); done
   else
@@ -126,6 +126,7 @@ step_capture() {
       "${make[@]}" small --tokens 1000 --decode 0 --levels full --out "$models"; } >"$work/random.log" 2>&1 || { cat "$work/random.log"; failed "capture: no random models"; return 0; }
     for plan in "$models"/bf16/tiny-{1,63,300}-full.txt "$models"/f16/tiny-1500-full.txt "$models"/small-2000-replay.txt; do jobs+=("$plan|resident"); done
     jobs+=("$models/small-1000-full.txt|streamed")
+    with_policies=("$models/f16/tiny-1500-full.txt" "$models/small-1000-full.txt")
   fi
   : >"$out/capture.md"
   local end=$((SECONDS + ${GPU_CHECK_CAPTURE_SECONDS:-120}))
@@ -140,6 +141,22 @@ step_capture() {
       0) ;;
       124 | 137) echo "  stopped, no time left" | tee -a "$out/capture.md" ;;
       *) failed "capture, ${plan%|*} (status $code)" ;;
+    esac
+  done
+  : >"$out/policies.md"
+  end=$((SECONDS + ${GPU_CHECK_POLICY_SECONDS:-60}))
+  for plan in ${with_policies[@]+"${with_policies[@]}"}; do
+    seconds=$(left $((end - SECONDS)) 10) code=0
+    [ "$seconds" -ge 5 ] || { echo "policies, $plan: not run, no time left" | tee -a "$out/policies.md"; continue; }
+    # Written as it comes: what a stopped run found stays.
+    within "$seconds" stdbuf -oL "$build/attnscope-check" policies --device cuda --plan "$plan" >"$work/one.md" 2>&1 || code=$?
+    cat "$work/one.md" >>"$out/policies.md"
+    echo "policies, $(basename "$plan" .txt):"
+    sed 's/^/  /' "$work/one.md"
+    case $code in
+      0) ;;
+      124 | 137) echo "  stopped, no time left" ;;
+      *) failed "policies, $plan (status $code)" ;;
     esac
   done
 }
