@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { existsSync, readFileSync, readdirSync } from "node:fs";
 import { basename, join, relative, resolve } from "node:path";
 import { z } from "zod";
-import { userError } from "../lib/failure.ts";
+import { describeFailure, userError } from "../lib/failure.ts";
 import { describeIssue, parseJson } from "../lib/json-file.ts";
 import { prepareRun } from "../run/prepare.ts";
 import type { PreparedRun, RunOptions } from "../run/prepare.ts";
@@ -39,6 +39,9 @@ export type CaptureRequest = z.infer<typeof requestSchema>;
 const sha256 = (bytes: string | Uint8Array): string => createHash("sha256").update(bytes).digest("hex");
 const idsOf = ({ plan: { tokens } }: PreparedRun): string => sha256(new Uint8Array(tokens.buffer, tokens.byteOffset, tokens.byteLength));
 
+/** Whether --force names a file, and not a part of the prompt. */
+const isFile = (force: string | undefined): force is string => force !== undefined && force !== "answer" && force !== "continuation";
+
 /** Writes a run as files for attnscope-run. `weights`: the folder of the weights where it will run; undefined: where they are now, seen from the export. */
 export function exportRun(folder: string, prepared: PreparedRun, options: RunOptions, { version, weights }: { version: string; weights: string | undefined }): CaptureRequest {
   if (existsSync(folder) && readdirSync(folder).length > 0) throw userError("E_RESULTS_OUTPUT", `${folder} already holds files, and nothing in it is touched; choose another folder with --export.`);
@@ -47,18 +50,34 @@ export function exportRun(folder: string, prepared: PreparedRun, options: RunOpt
   const broken = files.find((file) => /[\r\n]/.test(file));
   if (broken !== undefined) throw userError("E_OPTION", `${JSON.stringify(broken)} has a line break in its name, which a plan file cannot hold; rename it.`);
   const text = planText(plan, files);
-  const named = options.force === undefined || options.force === "answer" || options.force === "continuation";
   const request: CaptureRequest = {
     format: REQUEST, version: REQUEST_VERSION, software: { name: "attnscope", version },
     options: JSON.parse(JSON.stringify({
-      ...options, model: resolve(options.model), prompt: resolve(options.prompt), force: named ? options.force : resolve(options.force!), threads: plan.threads,
+      ...options, model: resolve(options.model), prompt: resolve(options.prompt), force: isFile(options.force) ? resolve(options.force) : options.force, threads: plan.threads,
     })) as CaptureRequest["options"],
     files, plan: sha256(text), model: { name: checkpoint.name, sha256: checkpoint.sha256 }, tokenizer: { sha256: tokenizer.sha256 }, prompt: { name: prompt.name, sha256: idsOf(prepared) },
   };
   const store = new NodeStore(folder);
-  store.writeText(PLAN_FILE, text);
-  store.writeText(REQUEST_FILE, `${JSON.stringify(request, null, 1)}\n`);
+  writeAll(store, { [PLAN_FILE]: text, [REQUEST_FILE]: `${JSON.stringify(request, null, 1)}\n` });
   return request;
+}
+
+/** Both files or none: after a full disk the same command can be given again. */
+function writeAll(store: NodeStore, files: Record<string, string>): void {
+  for (const [name, text] of Object.entries(files)) {
+    try {
+      store.writeText(name, text);
+    } catch (error) {
+      for (const written of Object.keys(files)) for (const path of [written, `${written}.part`]) store.remove(path);
+      throw writeFailure(`${name} in ${store.label}`, error);
+    }
+  }
+}
+
+function writeFailure(what: string, error: unknown): unknown {
+  const { code } = describeFailure(error);
+  if (code === "E_DISK_FULL") return userError(code, `The disk is full: ${what} could not be written; free some space or choose another --export.`, error);
+  return error;
 }
 
 /** The request that a bundle brought along. */
@@ -79,6 +98,7 @@ const otherThan = (what: string, flag: string): Error => userError("E_BUNDLE_PLA
 /** Prepares the run again; refuses a model, prompt or version of attnscope that makes another plan of the request. */
 export async function prepareAgain(request: CaptureRequest, moved: Moved): Promise<PreparedRun> {
   const { context, decode, force, heads, device, ...options } = request.options;
+  if (moved.force !== undefined && !isFile(force)) throw userError("E_OPTION", `--force names the file of a forced text, and the run that was exported ${force === undefined ? "was not forced" : `was forced along the prompt's ${force}`}; leave it out.`);
   const prepared = await prepareRun({ ...options, context, decode, force: moved.force ?? force, heads, model: moved.model ?? options.model, prompt: moved.prompt ?? options.prompt, ...(device === undefined ? {} : { device }) });
   if (prepared.checkpoint.sha256 !== request.model.sha256) throw otherThan(`model than ${prepared.checkpoint.folder} (its config.json or weights' headers differ)`, "--model");
   if (prepared.tokenizer.sha256 !== request.tokenizer.sha256) throw otherThan(`tokenizer than ${prepared.tokenizer.path}`, "--model");

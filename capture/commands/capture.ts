@@ -59,7 +59,7 @@ async function exportOnly(folder: string, flags: CaptureFlags): Promise<void> {
   const { plan } = exportRun(resolve(folder), prepared, options, { version: SOFTWARE_VERSION, weights: flags.weightsAt });
   const path = join(folder, PLAN_FILE);
   if (flags.json) printJson({ event: "result", plan: path, sha256: plan, tokens: { prompt: prepared.plan.tokens.length, decode: prepared.decodeSteps }, bytes: totalBytes(prepared.sizes) });
-  else printLine(`${path}: ${formatCount(prepared.plan.tokens.length)} tokens, a capture of about ${formatBytes(totalBytes(prepared.sizes))}; run it with attnscope-run --plan ${path} --out BUNDLE`);
+  else printLine(`${path}: ${formatCount(prepared.plan.tokens.length)} tokens${prepared.decodeSteps > 0 ? ` + ${formatCount(prepared.decodeSteps)} decoded` : ""}, a capture of about ${formatBytes(totalBytes(prepared.sizes))}; run it with attnscope-run --plan ${path} --out BUNDLE`);
 }
 
 async function capture(engine: NodeEngine, gpu: DeviceInfo | undefined, prepared: PreparedRun, out: string, flags: CaptureFlags): Promise<void> {

@@ -1,5 +1,6 @@
 import { resolve } from "node:path";
 import type { Command } from "commander";
+import type { Manifest } from "../../data/format/manifest.ts";
 import { bundleFormat, CAPTURE_BUNDLE } from "../bundle/bundle-index.ts";
 import { readBundleIndex } from "../bundle/capture-bundle.ts";
 import { importCapture } from "../bundle/import-capture.ts";
@@ -70,13 +71,18 @@ async function importRun(folder: string, flags: ImportFlags): Promise<void> {
     ], flags.json);
     const bytes = manifest.files.reduce((sum, file) => sum + file.bytes, 0);
     if (flags.json) printJson({ event: "result", out, status: manifest.status, tokens: manifest.tokens, layersDone: manifest.layersDone, files: manifest.files.length, bytes, lost, runError: error, device: manifest.device });
-    else printLine(`${manifest.status === "complete" ? "capture" : `${manifest.layersDone.prefill} of ${manifest.model.layers} layers`} of ${manifest.device.name} in ${flags.out}: ${formatBytes(bytes)}`);
+    else printLine(`${manifest.status === "complete" ? "imported" : `partial, ${describeLayers(manifest)} are readable in`} ${flags.out}: ${formatBytes(bytes)}, run on ${manifest.device.name}`);
     if (outcome === "cancelled") process.exitCode = EXIT_INTERRUPTED;
   } finally {
     progress.end();
     interrupt.dispose();
     unlock();
   }
+}
+
+/** "3 of 4 layers", and of the decoded tokens where there are any. */
+function describeLayers({ layersDone, model: { layers }, tokens }: Manifest): string {
+  return `${layersDone.prefill} of ${layers} layers${tokens.decode > 0 ? ` of the prompt and ${layersDone.decode} of ${layers} of the ${formatCount(tokens.decode)} decoded tokens` : ""}`;
 }
 
 async function importTimings(folder: string, flags: ImportFlags): Promise<void> {

@@ -15,6 +15,11 @@ namespace capture_bundles {
 
 namespace fs = std::filesystem;
 
+/// Freed when the run ends: what stopped it, and its last indexes, are told on a disk that is full, too. Indexes are replaced by
+/// files beside them, the longest is that of 128K rows of logits.
+constexpr std::size_t kReservedBytes = 192 * 1024;
+constexpr const char* kReserve = "/reserve";
+
 const char* type_name(const ColumnValues& values) {
   constexpr const char* names[] = {"f32", "u32", "u16", "i32"};  // in the variant's order
   return names[values.index()];
@@ -95,8 +100,13 @@ Result<std::unique_ptr<CaptureBundle>> CaptureBundle::create(const std::string& 
   if (error) return failure("E_WRITE_FAILED", folder, " cannot be made (", error.message(), "); choose another folder with --out.");
   std::unique_ptr<CaptureBundle> bundle(new CaptureBundle(folder, device, plan_sha256));
   // An index without layers says what the folder is from the start.
-  ATTNSCOPE_TRY(bundle->write_main("running", nullptr, nullptr));
-  return bundle;
+  Status begun = bundle->write_main("running", nullptr, nullptr);
+  if (begun) begun = replace_file(folder + capture_bundles::kReserve, std::string(capture_bundles::kReservedBytes, '\0'));
+  if (begun) return bundle;
+  // The folder was empty, and is again: the same command can be given once there is room.
+  for (const char* name : {"/index.json", capture_bundles::kReserve})
+    for (const char* end : {"", ".part"}) std::remove((folder + name + end).c_str());
+  return begun.error();
 }
 
 Status CaptureBundle::copy_request(const std::string& path) {
@@ -205,6 +215,7 @@ Status CaptureBundle::write_main(const char* status, const Error* error, const C
 }
 
 Status CaptureBundle::end(const char* status, const Error* error, const CaptureSummary* summary) {
+  std::remove((folder_ + capture_bundles::kReserve).c_str());
   Status indexed = index_groups(true);
   for (const auto& group : groups_) {
     for (const auto& table : group->tables) {

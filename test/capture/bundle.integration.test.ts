@@ -8,6 +8,7 @@ import { requireEngine } from "../../capture/engine.ts";
 import { readBundleIndex } from "../../capture/bundle/capture-bundle.ts";
 import { importCapture } from "../../capture/bundle/import-capture.ts";
 import { prepareAgain, readRequest } from "../../capture/bundle/request.ts";
+import { CaptureRecorder } from "../../capture/run/recorder.ts";
 import { NodeFolder } from "../../capture/store/node-folder.ts";
 import { NodeStore } from "../../capture/store/node-store.ts";
 import { BundleSink, editIndex } from "./bundle-files.ts";
@@ -129,6 +130,33 @@ describe("a bundle of a run that did not end", () => {
     expect(await problemsOf(out)).toEqual([]);
   });
 
+  test("killed while decoded rows were reduced: their tokens are there, in a bundle and in a capture", async () => {
+    const { folder, out } = await copy();
+    editIndex(folder, { status: "running", summary: null });
+    for (const layer of [1, 2, 3]) rmSync(join(folder, `decode-000${layer}.json`));
+    const { status, stdout, stderr } = await runCli("import-bundle", folder, "--out", out);
+    expect([status, stderr]).toEqual([0, expect.stringContaining("did not end")]);
+    expect(stdout).toMatch(/^partial, 4 of 4 layers of the prompt and 1 of 4 of the 6 decoded tokens are readable in .*capture: .* MB, run on NVIDIA H200\n$/);
+
+    // The engine's own order: a copy of the folder is what a kill at that moment leaves.
+    const root = await temporaryFolder(), live = join(root, "live"), killed = join(root, "killed");
+    const prepared = await prepareAgain(readRequest(exported), {});
+    const recorder = new CaptureRecorder({ prepared, store: new NodeStore(live), softwareVersion: "test", device: { kind: "cpu", name: "test", threads: 1, blas: "test" } });
+    await (await requireEngine()).capture(prepared.plan, {
+      batch: (batch) => recorder.batch(batch), progress: () => undefined,
+      layerDone: (segment, layer) => {
+        recorder.layerDone(segment, layer);
+        if (segment === "decode" && layer === 0) cpSync(live, killed, { recursive: true });
+      },
+    }).done;
+    for (const place of [out, killed]) {
+      expect(await problemsOf(place)).toEqual([]);
+      const files = new NodeFolder(place), capture = await openCapture(files), whole = await openCapture(new NodeFolder(direct));
+      expect([capture.decodeTokens, (await capture.tokens()).text]).toEqual([6, (await whole.tokens()).text]);
+      await files.close();
+    }
+  });
+
   test("decoded rows whose tokens are not known are left out", async () => {
     const { folder, out } = await copy();
     rmSync(join(folder, "whole.json"));
@@ -204,15 +232,16 @@ describe("a bundle of something else", () => {
     expect(await refusal(folder)).toMatch(/E_BUNDLE_PLAN: .*plans another one/);
   });
 
-  test("options that belong to bundles of timings", async () => {
+  test("options that belong to bundles of timings, or to runs that were forced", async () => {
     expect(await refusal(bundle, "--append")).toContain("E_OPTION");
+    expect(await refusal(bundle, "--force", PROMPT)).toMatch(/E_OPTION: .*was not forced; leave it out/);
   });
 });
 
 describe("capture --export", () => {
   test("says what it wrote and how it is run", () => {
     expect(runs.map(({ status }) => status)).toEqual([0, 0]);
-    expect(runs[0]!.stdout).toMatch(/plan\.txt: \d+ tokens, a capture of about .*attnscope-run --plan/);
+    expect(runs[0]!.stdout).toMatch(/plan\.txt: \d+ tokens \+ 6 decoded, a capture of about .*attnscope-run --plan/);
   });
 
   test("needs an empty folder, writes no capture, and lets the weights lie elsewhere", async () => {

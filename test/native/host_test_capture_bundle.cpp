@@ -200,6 +200,18 @@ TEST("a folder in use is left alone; a disk that fails stops the run and is name
   CHECK(contains(read(folder / "index.json"), "\"status\":\"partial\"") && !fs::exists(folder / "prefill-0000.json"));
 }
 
+TEST("on a full disk there is room for the last indexes and for what stopped the run") {
+  const Folder folder;
+  auto bundle = create(folder);
+  std::uint64_t kept = 0;
+  for (const auto& entry : fs::directory_iterator(folder.path)) kept += fs::file_size(entry.path());
+  CHECK(kept > 128 * 1024);
+  CHECK(bundle->finish(Error{"E_WRITE_FAILED", "the disk is full"}).ok());
+  std::uint64_t left = 0;
+  for (const auto& entry : fs::directory_iterator(folder.path)) left += fs::file_size(entry.path());
+  CHECK(left < 4096 && contains(read(folder / "index.json"), "the disk is full"));
+}
+
 TEST("the request is copied where there is one") {
   const Folder folder, elsewhere;
   auto bundle = create(folder);
