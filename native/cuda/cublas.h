@@ -103,7 +103,17 @@ class Cublas {
     return paths;
   }
 
+  /// cuBLAS needs libcublasLt, which lies beside it: found by its name once it is loaded, also where the loader's path has neither.
+  static void load_other_half(std::string path) {
+    const std::size_t slash = path.rfind('/'), name = path.rfind("libcublas.so");
+    if (slash == path.npos || name == path.npos || name < slash) return;
+    path.insert(name + std::strlen("libcublas"), "Lt");
+    dlopen(path.c_str(), RTLD_LAZY | RTLD_LOCAL);
+    dlerror();  // where there is none, what is said of cuBLAS itself matters
+  }
+
   static bool open(const char* path, CublasFunctions& found) {
+    load_other_half(path);
     void* library = dlopen(path, RTLD_LAZY | RTLD_LOCAL);
     if (library == nullptr) return false;
     const auto find = [library](auto& function, const char* name) {
