@@ -51,7 +51,9 @@ export function drawBlocks(g: SVGGElement, picture: BlocksPicture): void {
   select(part(g, "blocks")).selectAll<SVGRectElement, PlacedBlock>("rect").data(shown).join("rect").attr("x", ({ x }) => round(x)).attr("y", ({ y }) => round(y)).attr("width", ({ width }) => round(Math.max(0.4, width - (width > 3 ? 0.6 : 0)))).attr("height", ({ height }) => round(height))
     .attr("fill", ({ category }) => (category === null ? palette.ground : palette.memory[category])).attr("stroke", ({ free }) => (free ? palette.axis : "none")).attr("stroke-width", 0.7).attr("data-block", ({ category }) => category ?? "free");
   const edges = placed.filter(({ index }, i) => index > 0 && placed[i - 1]?.index !== index && blocks.segment[index] !== blocks.segment[index - 1]);
-  select(part(g, "segments")).selectAll<SVGLineElement, PlacedBlock>("line").data(edges.length > 600 ? [] : edges).join("line").attr("x1", ({ x }) => round(x)).attr("x2", ({ x }) => round(x)).attr("y1", ({ y }) => round(y - 1.5)).attr("y2", ({ y, height }) => round(y + height + 1.5)).attr("stroke", palette.text).attr("stroke-width", 1);
+  // Many segments are told by their gaps alone: as full lines they would cover what they hold.
+  const many = edges.length > 80, over = many ? 0 : 1.5;
+  select(part(g, "segments")).selectAll<SVGLineElement, PlacedBlock>("line").data(edges.length > 600 ? [] : edges).join("line").attr("x1", ({ x }) => round(x)).attr("x2", ({ x }) => round(x)).attr("y1", ({ y }) => round(y - over)).attr("y2", ({ y, height }) => round(y + height + over)).attr("stroke", many ? palette.ground : palette.text).attr("stroke-width", 1);
   const names = shown.filter(({ width, free }) => width > 64 && !free);
   select(part(g, "names")).selectAll<SVGTextElement, PlacedBlock>("text").data(names).join("text").attr("x", ({ x }) => round(x + 5)).attr("y", ({ y, height }) => round(y + height / 2 + 4)).attr("fill", palette.name === "light" ? "#101112" : "#ffffff").text(({ category, index }) => {
     const layer = blocks.layer[index] as number;

@@ -26,8 +26,8 @@ const LETTER = 5.9;
 const LANE = 26;
 export const DASHES = ["7 3", "2 3", "9 3 2 3"] as const;
 
-/** Capacity far above everything would flatten it. */
-const FAR = 4;
+/** Capacity so many times above everything would flatten it: sooner in a part, which is there to be seen closely. */
+const FAR = { whole: 4, part: 1.5 };
 
 export function placeTimeline(picture: TimelinePicture) {
   const { answer, others, places, sight, width, height, budget } = picture;
@@ -36,7 +36,7 @@ export function placeTimeline(picture: TimelinePicture) {
   const host = Math.max(0, ...finite(columns.host)), moves = Math.max(0, ...columns.toHost, ...columns.toDevice);
   const lane = moves > 0 ? LANE : 0;
   const most = Math.max(1, ...finite(columns.reserved), ...finite(columns.total), ...otherColumns.flatMap((other) => finite(other.total)));
-  const capacityShown = budget > 0 && budget < FAR * most;
+  const capacityShown = budget > 0 && budget < (sight.end - sight.begin < 1 ? FAR.part : FAR.whole) * most;
   const legend = legendOf(picture, capacityShown, host), ribbon = RIBBON.top + LEGEND_ROW * (placeLegend(legend, 12, right).rows - 1);
   const top = ribbon + RIBBON.height + 8, bottom = Math.max(top + 60, height - 10 - lane);
   const y = scaleLinear([-1.08 * host, 1.06 * Math.max(most, capacityShown ? budget : 0)], [bottom, top]);

@@ -8,6 +8,7 @@ import type { Outlook } from "../../memory/protocol.ts";
 import { writeScheme } from "../../memory/scheme.ts";
 import { bytesText, exactBytes } from "../../memory/text.ts";
 import { useStore } from "../../state/store.ts";
+import { timeText } from "../../timings/text.ts";
 import { drawPeak, peakHeight, peakRows, type PeakPicture } from "./draw-peak.ts";
 import { Panel } from "./panel.tsx";
 import type { MemoryPage } from "./use-memory-page.ts";
@@ -51,7 +52,7 @@ function Remedy({ remedy, page: { memory } }: { remedy: MemoryRemedy; page: Memo
   );
 }
 
-const secondsText = (seconds: number): string => (seconds < 0.9995 ? `${(seconds * 1e3).toPrecision(3)} ms` : `${seconds >= 999.5 ? Math.round(seconds) : seconds.toPrecision(3)} s`);
+const secondsText = (seconds: number): string => timeText(seconds * 1e6);
 
 function Times({ outlook: { times }, rates }: { outlook: Outlook; rates: string }) {
   if (times === null) return null;
