@@ -69,7 +69,12 @@ class Cublas {
     if (const Outcome wrong = check(args)) return wrong;
     if (args.rows == 0 || args.out_width == 0) return nullptr;
     if (handle_ == nullptr) {
-      if (const int status = f_.create(&handle_)) return f_.words(status);
+      if (const int status = f_.create(&handle_)) {
+        handle_ = nullptr;
+        if (status == not_initialised || status == allocation_failed)
+          return "E_DEVICE_MEMORY cuBLAS finds no device memory left for itself; leave it some with --device-memory, or use --weights streamed or a shorter --context";
+        return f_.words(status);
+      }
       // Partial sums of 16-bit products stay fp32.
       if (const int status = f_.set_math_mode(handle_, disallow_reduced_precision_reduction)) return f_.words(status);
     }
@@ -86,6 +91,7 @@ class Cublas {
   }
 
  private:
+  static constexpr int not_initialised = 1, allocation_failed = 3;  // CUBLAS_STATUS_NOT_INITIALIZED, CUBLAS_STATUS_ALLOC_FAILED
   static constexpr int as_it_is = 0, transposed = 1;               // CUBLAS_OP_N, CUBLAS_OP_T
   static constexpr int compute_fp32 = 68, default_algorithm = -1;  // CUBLAS_COMPUTE_32F, CUBLAS_GEMM_DEFAULT
   static constexpr int disallow_reduced_precision_reduction = 16;  // CUBLAS_MATH_DISALLOW_REDUCED_PRECISION_REDUCTION

@@ -116,6 +116,29 @@ TEST("a product as cuBLAS counts it is the product asked for, onto and over what
   CHECK_EQUAL(handles, 0);
 }
 
+TEST("no memory for cuBLAS itself is said as such, and it may be tried again") {
+  static int created;
+  created = 3;  // CUBLAS_STATUS_ALLOC_FAILED
+  CublasFunctions f = functions();
+  f.create = [](void** handle) {
+    *handle = created == 0 ? &handles : &stream;
+    handles += created == 0;
+    return created;
+  };
+  f.gemm = [](void*, int, int, int, int, int, const void*, const void*, int, int, const void*, int, int, const void*, void*, int, int, int, int) { return 0; };
+  {
+    Cublas cublas(f);
+    MultiplyArgs args;
+    args.dtype = DType::bf16, args.rows = args.in = args.out_width = 1;
+    const Outcome refused = cublas.multiply(args, 0, &stream);
+    CHECK(refused != nullptr && std::string_view(refused).starts_with("E_DEVICE_MEMORY cuBLAS"));
+    created = 0;
+    CHECK(cublas.multiply(args, 0, &stream) == nullptr);
+    CHECK_EQUAL(handles, 1);
+  }
+  CHECK_EQUAL(handles, 0);
+}
+
 TEST("ATTNSCOPE_CUBLAS: off is none, a library that is not there or is none of cuBLAS is said") {
   std::string wrong;
   setenv("ATTNSCOPE_CUBLAS", "off", 1);
