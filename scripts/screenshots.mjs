@@ -25,6 +25,7 @@ const README = [
   ["policy", "light"],
   ["compare", "dark"],
   ["timings", "light"],
+  ["memory", "light"],
 ];
 
 const folder = process.argv[2];
@@ -42,6 +43,8 @@ async function shoot(name, theme, width, height, file) {
     await page.evaluate(() => globalThis.whenIdle?.());
     await page.waitForTimeout(500);
   }
+  // The memory page replays allocators for some seconds more.
+  await page.waitForFunction(() => globalThis.document.querySelector("[data-searching=true]") === null, undefined, { timeout: 120_000 });
   await page.screenshot({ path: file });
   await page.close();
 }
