@@ -5,6 +5,7 @@ import { addDoctor } from "./commands/doctor.ts";
 import { addEval } from "./commands/eval.ts";
 import { addImportBundle } from "./commands/import-bundle.ts";
 import { addInspect } from "./commands/inspect.ts";
+import { addMemory } from "./commands/memory.ts";
 import { addPlan } from "./commands/plan.ts";
 import { addRun } from "./commands/run.ts";
 import { addTransfer } from "./commands/transfer.ts";
@@ -24,6 +25,7 @@ const program = new Command("attnscope")
 
 addCapture(program);
 addPlan(program);
+addMemory(program);
 addInspect(program);
 addEval(program);
 addTransfer(program);

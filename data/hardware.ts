@@ -82,3 +82,16 @@ export function hardwareOf(device: string): Hardware | null {
 export function peaksOf({ bandwidthGBs, halfTflops }: Hardware, dtype: string): { flops: number; bytesPerSecond: number } {
   return { flops: (dtype !== "f16" && dtype !== "bf16") || halfTflops === null ? Number.NaN : halfTflops.value * 1e12, bytesPerSecond: bandwidthGBs === null ? Number.NaN : bandwidthGBs.value * 1e9 };
 }
+
+const GIB = 2 ** 30;
+/** What CUDA, its libraries and a framework's kernels take before any tensor, GiB: MOM's A100 shows 79.35 and left 78.7. */
+const CONTEXT_GIB = 0.65;
+
+/** Memory of a device that tensors can take, and what it rests on; null where its size is not known. */
+export function tensorBudget({ visibleGiB, memoryGB }: Hardware): { bytes: number; from: string } | null {
+  const size = visibleGiB === null ? (memoryGB === null ? null : memoryGB.value * 1e9) : visibleGiB.value * GIB;
+  return size === null ? null : { bytes: Math.floor(size - CONTEXT_GIB * GIB), from: `${visibleGiB === null ? "nominal size" : "what PyTorch sees"} less ${CONTEXT_GIB} GiB of CUDA context` };
+}
+
+/** What cuBLAS keeps to work in: 32 MiB from Hopper on. */
+export const productWorkspace = ({ names }: Hardware): number => (names.some((name) => /\bG?H[12]00\b/.test(name)) ? 32 * 2 ** 20 : 8_519_680);

@@ -3,13 +3,14 @@ import { expect, it } from "vitest";
 import { describeTables, withTables } from "../../data/format/describe.ts";
 import { manifestSchema } from "../../data/format/manifest.ts";
 import { TABLES } from "../../data/format/tables.ts";
+import { withMemoryEvents } from "../../data/format/memory-events.ts";
 import { withTimings } from "../../data/format/timings.ts";
 
 const path = "docs/format.md";
 
 it("docs/format.md describes the tables as they are (UPDATE_DOCS=1 rewrites it)", () => {
   const document = readFileSync(path, "utf8");
-  const wanted = withTimings(withTables(document));
+  const wanted = withMemoryEvents(withTimings(withTables(document)));
   if (process.env.UPDATE_DOCS) writeFileSync(path, wanted);
   expect(process.env.UPDATE_DOCS ? wanted : document).toBe(wanted);
 });
