@@ -19,13 +19,43 @@ DeviceBuffer::~DeviceBuffer() {
   if (memory_ != nullptr) memory_->release(*this);
 }
 
-DeviceMemory::DeviceMemory(KernelDevice& device, std::uint64_t limit) : device_(device), limit_(limit), start_(device_memory::seconds_now()) {}
+DeviceMemory::DeviceMemory(KernelDevice& device, std::uint64_t limit, Released released)
+    : device_(device), limit_(limit), start_(device_memory::seconds_now()), released_(released) {}
+
+DeviceMemory::~DeviceMemory() { drop_waiting(); }
+
+void DeviceMemory::drop_waiting() {
+  if (waiting_.empty()) return;
+  (void)device_.synchronize();  // what is queued may still read it
+  for (const auto& [bytes, memory] : waiting_) device_.release(memory);
+  waiting_.clear();
+  waiting_bytes_ = 0;
+}
+
+void* DeviceMemory::take(std::uint64_t bytes) {
+  if (const auto found = waiting_.find(bytes); found != waiting_.end()) {
+    void* memory = found->second;
+    waiting_.erase(found);
+    waiting_bytes_ -= bytes;
+    return memory;
+  }
+  if (used() + waiting_bytes_ + bytes > std::max(peak_, used() + bytes)) drop_waiting();
+  void* memory = device_.allocate(bytes);
+  if (memory != nullptr || waiting_.empty()) return memory;
+  drop_waiting();
+  return device_.allocate(bytes);
+}
+
+void DeviceMemory::note(bool allocated, const DeviceBuffer& buffer) {
+  events_.push_back({allocated, buffer.category_, layer_, phase_, buffer.what_, buffer.bytes_, device_memory::seconds_now() - start_, buffer.pinned_, buffer.block_});
+  if (listener_) listener_(events_.back());
+}
 
 Result<DeviceBuffer> DeviceMemory::allocate(std::uint64_t bytes, MemoryCategory category, const char* what, const char* advice) {
   DeviceBuffer buffer;
   if (bytes == 0) return buffer;
   const bool within = limit_ == 0 || used() + bytes <= limit_;
-  buffer.data_ = within ? device_.allocate(bytes) : nullptr;
+  buffer.data_ = within ? take(bytes) : nullptr;
   if (buffer.data_ == nullptr) {
     std::string held;
     for (std::size_t i = 0; i < kMemoryCategories; ++i)
@@ -41,7 +71,8 @@ Result<DeviceBuffer> DeviceMemory::allocate(std::uint64_t bytes, MemoryCategory 
   buffer.what_ = what;
   used_[static_cast<std::size_t>(category)] += bytes;
   if (const std::uint64_t now = used(); now > peak_) peak_ = now, at_peak_ = used_;
-  events_.push_back({true, category, layer_, phase_, what, bytes, device_memory::seconds_now() - start_});
+  buffer.block_ = ++blocks_;
+  note(true, buffer);
   return buffer;
 }
 
@@ -58,6 +89,8 @@ Result<DeviceBuffer> DeviceMemory::allocate_pinned(std::uint64_t bytes, const ch
   buffer.pinned_ = true;
   pinned_ += bytes;
   pinned_peak_ = std::max(pinned_peak_, pinned_);
+  buffer.block_ = ++blocks_;
+  note(true, buffer);
   return buffer;
 }
 
@@ -65,11 +98,13 @@ void DeviceMemory::release(DeviceBuffer& buffer) {
   if (buffer.pinned_) {
     device_.release_host(buffer.data_);
     pinned_ -= buffer.bytes_;
+    note(false, buffer);
     return;
   }
-  device_.release(buffer.data_);
+  if (released_ == Released::to_next) waiting_.emplace(buffer.bytes_, buffer.data_), waiting_bytes_ += buffer.bytes_;
+  else device_.release(buffer.data_);
   used_[static_cast<std::size_t>(buffer.category_)] -= buffer.bytes_;
-  events_.push_back({false, buffer.category_, layer_, phase_, buffer.what_, buffer.bytes_, device_memory::seconds_now() - start_});
+  note(false, buffer);
 }
 
 std::uint64_t DeviceMemory::used() const { return std::accumulate(used_.begin(), used_.end(), std::uint64_t{0}); }

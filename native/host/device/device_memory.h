@@ -4,6 +4,7 @@
 #include <array>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <string>
 #include <utility>
 #include <vector>
@@ -29,6 +30,8 @@ struct MemoryEvent {
   const char* what = "";             // the tensor, in words: "the KV cache"
   std::uint64_t bytes = 0;           // as asked for
   double seconds = 0;                // since the memory was opened
+  bool pinned = false;               // of the host, for copies; without a category
+  std::uint32_t block = 0;           // of an allocation and its release; no two have the same
 };
 
 class DeviceMemory;
@@ -55,6 +58,7 @@ class DeviceBuffer {
   void swap(DeviceBuffer& other) noexcept {
     std::swap(memory_, other.memory_), std::swap(data_, other.data_), std::swap(bytes_, other.bytes_);
     std::swap(category_, other.category_), std::swap(what_, other.what_), std::swap(pinned_, other.pinned_);
+    std::swap(block_, other.block_);
   }
   DeviceMemory* memory_ = nullptr;
   void* data_ = nullptr;
@@ -62,12 +66,18 @@ class DeviceBuffer {
   MemoryCategory category_{};
   const char* what_ = "";
   bool pinned_ = false;
+  std::uint32_t block_ = 0;
 };
 
 class DeviceMemory {
  public:
+  /// What becomes of released memory: the driver has it back, which waits for all queues, or the next buffer of exactly as many bytes
+  /// takes it, which must be used in the same queue as the last. What waits so is given back before more is held than the peak.
+  enum class Released : std::uint8_t { to_driver, to_next };
+
   /// `limit`: most bytes held at once; 0: as many as the device gives. The device outlives this, this its buffers.
-  DeviceMemory(KernelDevice& device, std::uint64_t limit);
+  DeviceMemory(KernelDevice& device, std::uint64_t limit, Released released = Released::to_driver);
+  ~DeviceMemory();
   DeviceMemory(const DeviceMemory&) = delete;
 
   /// Contents undefined, 256-byte aligned. `what` is a literal: "the KV cache". E_DEVICE_MEMORY names it, the layer, what is in use by
@@ -90,10 +100,15 @@ class DeviceMemory {
   const std::array<std::uint64_t, kMemoryCategories>& at_peak() const { return at_peak_; }
   std::uint64_t pinned_peak() const { return pinned_peak_; }
   const std::vector<MemoryEvent>& events() const { return events_; }
+  /// Called with every event as it happens.
+  void listen(std::function<void(const MemoryEvent&)> listener) { listener_ = std::move(listener); }
 
  private:
   friend class DeviceBuffer;
   void release(DeviceBuffer& buffer);
+  void* take(std::uint64_t bytes);
+  void drop_waiting();
+  void note(bool allocated, const DeviceBuffer& buffer);
 
   KernelDevice& device_;
   std::uint64_t limit_, peak_ = 0, pinned_ = 0, pinned_peak_ = 0;
@@ -101,7 +116,12 @@ class DeviceMemory {
   const char* phase_ = "load";
   std::int32_t layer_ = -1;
   std::vector<MemoryEvent> events_;
+  std::function<void(const MemoryEvent&)> listener_;
+  std::uint32_t blocks_ = 0;
   double start_ = 0;
+  const Released released_;
+  std::multimap<std::uint64_t, void*> waiting_;  // by bytes
+  std::uint64_t waiting_bytes_ = 0;
 };
 
 }  // namespace attnscope

@@ -201,20 +201,7 @@ class DeviceLlama final : public DeviceModel {
   const std::uint32_t* counter_data() const override { return buffers_.counters.as<std::uint32_t>(); }
   std::size_t counters() const override { return 2 * std::size_t{plan_.model.layers} + 1; }
 
-  Status judge(std::span<const std::uint32_t> counted) const override {
-    const std::uint32_t layers = plan_.model.layers;
-    const auto overflowed = counted.first(layers), not_numbers = counted.subspan(layers);
-    // A value of the embedding that is no number makes every layer's so.
-    if (not_numbers[layers] != 0)
-      if (const std::string tensor = tensors_.non_finite(layers); !tensor.empty()) return not_finite(tensor, layers, layers, compute_);
-    for (std::uint32_t layer = 0; layer < layers; ++layer) {
-      // What overflows is infinite afterwards: only then it may be the reason for the rest.
-      if (overflowed[layer] != 0) return vectors_overflow(overflowed[layer], "queries, keys and values", layer, plan_.vectors);
-      if (not_numbers[layer] != 0) return not_finite(tensors_.non_finite(layer), layer, layers, compute_);
-    }
-    if (not_numbers[layers] != 0) return not_finite({}, layers, layers, compute_);
-    return success();
-  }
+  Status judge(std::span<const std::uint32_t> counted) const override { return judge_counters(plan_, tensors_, compute_, counted); }
 
   Status check_counters() override {
     ATTNSCOPE_TRY(check(device_.download(buffers_.counted.data(), buffers_.counters.data(), buffers_.counters.bytes())));
@@ -279,16 +266,36 @@ class DeviceLlama final : public DeviceModel {
 
 }  // namespace
 
-Result<std::unique_ptr<DeviceModel>> open_device_model(const Plan& plan, const Weights& weights, KernelDevice& device, DeviceMemory& memory,
-                                                       const DeviceModelOptions& options) {
+Status judge_counters(const Plan& plan, const LlamaTensors& tensors, DType compute, std::span<const std::uint32_t> counted) {
+  const std::uint32_t layers = plan.model.layers;
+  const auto overflowed = counted.first(layers), not_numbers = counted.subspan(layers);
+  // A value of the embedding that is no number makes every layer's so.
+  if (not_numbers[layers] != 0)
+    if (const std::string tensor = tensors.non_finite(layers); !tensor.empty()) return not_finite(tensor, layers, layers, compute);
+  for (std::uint32_t layer = 0; layer < layers; ++layer) {
+    // What overflows is infinite afterwards: only then it may be the reason for the rest.
+    if (overflowed[layer] != 0) return vectors_overflow(overflowed[layer], "queries, keys and values", layer, plan.vectors);
+    if (not_numbers[layer] != 0) return not_finite(tensors.non_finite(layer), layer, layers, compute);
+  }
+  if (not_numbers[layers] != 0) return not_finite({}, layers, layers, compute);
+  return success();
+}
+
+Status check_device(const Plan& plan, KernelDevice& device, DType compute) {
   const bool computes_floats = std::string_view(device.facts().kind) == "cpu";
-  const DType compute = options.compute.value_or(compute_of(plan, &device));
   if (!computes_floats && (plan.vectors == DType::f32 || compute == DType::f32))
     return failure("E_DEVICE_DTYPE", device.facts().name, " attends to 16-bit vectors only; run with --vectors bf16 or f16");
   constexpr std::uint32_t largest_dim = 128;  // of the CUDA kernels (native/cuda/mma_tile.h)
   if (!computes_floats && plan.model.head_dim > largest_dim)
     return failure("E_KERNEL_HEAD_DIM", "the model has head_dim ", plan.model.head_dim, ", CUDA kernels take up to ", largest_dim, "; run it with --device cpu");
   if (plan.model.family != "llama") return failure("E_PLAN_INVALID", "plan field model.family is \"", plan.model.family, "\"; on a device this engine knows: llama");
+  return success();
+}
+
+Result<std::unique_ptr<DeviceModel>> open_device_model(const Plan& plan, const Weights& weights, KernelDevice& device, DeviceMemory& memory,
+                                                       const DeviceModelOptions& options) {
+  const DType compute = options.compute.value_or(compute_of(plan, &device));
+  ATTNSCOPE_TRY(check_device(plan, device, compute));
   const bool streamed = streams_weights(plan, options, compute, &device, memory.available());
   auto model = std::make_unique<DeviceLlama>(plan, device, compute, options.block_rows);
   ATTNSCOPE_TRY(model->open(weights, memory, streamed));

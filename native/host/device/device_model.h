@@ -7,8 +7,8 @@
 #include <span>
 
 #include "host/device/device_needs.h"
+#include "host/llama_tensors.h"
 #include "host/plan.h"
-#include "host/weights.h"
 
 namespace attnscope {
 
@@ -33,6 +33,11 @@ DType compute_of(const Plan& plan, KernelDevice* device);
 DeviceNeeds model_needs(const Plan& plan, DType compute, bool streamed, std::uint32_t block_rows, KernelDevice* device);
 /// Whether weights are streamed: asked for, or automatic and they do not fit beside `other_bytes` in `available`.
 bool streams_weights(const Plan& plan, const DeviceModelOptions& options, DType compute, KernelDevice* device, std::uint64_t available);
+
+/// Refuses what the device cannot run: E_DEVICE_DTYPE, E_KERNEL_HEAD_DIM, E_PLAN_INVALID.
+Status check_device(const Plan& plan, KernelDevice& device, DType compute);
+/// What a model's counters say, see DeviceModel::judge().
+Status judge_counters(const Plan& plan, const LlamaTensors& tensors, DType compute, std::span<const std::uint32_t> counted);
 
 class DeviceModel {
  public:
