@@ -19,3 +19,8 @@ export function partFacts({ status, layersDone, model: { layers }, tokens: { dec
     "What is missing is hatched.",
   ].join(" ");
 }
+
+/** The same in two words: layers of the prompt, or of the decoded rows where only those are missing. */
+export function partLabel({ status, layersDone, model: { layers }, tokens: { decode } }: Manifest): string {
+  return `${status === "running" ? "unfinished" : "partial"} ${layersDone.prefill === layers && decode > 0 ? `decode ${layersDone.decode}` : layersDone.prefill}/${layers}`;
+}

@@ -24,7 +24,7 @@ export function CaptureMenu({ session }: { session: CaptureSession }) {
   return (
     <div className="menu" ref={menu} onKeyDown={(event) => event.key === "Escape" && setShown(false)}>
       <button type="button" className="plain capture-name" aria-haspopup="menu" aria-expanded={shown} onClick={() => setShown(!shown)} title={capture?.label ?? session.name}>
-        {capture?.manifest.prompt.name ?? (session.name === "" ? "Open" : session.name)} <span aria-hidden="true">▾</span>
+        <span>{capture?.manifest.prompt.name ?? (session.name === "" ? "Open" : session.name)}</span> <span aria-hidden="true">▾</span>
       </button>
       {shown && (
         <div className="menu-list" role="menu">

@@ -5,7 +5,7 @@ import { count } from "../../lib/format.ts";
 import { useStore, useView } from "../../state/store.ts";
 import type { ViewState } from "../../state/view-state.ts";
 import type { Capture } from "../../../data/reader/capture-types.ts";
-import { deviceFacts, partFacts } from "./capture-facts.ts";
+import { deviceFacts, partFacts, partLabel } from "./capture-facts.ts";
 import { CaptureMenu } from "./capture-menu.tsx";
 
 const PAGES: readonly { page: ViewState["page"]; label: string; key: string }[] = [
@@ -59,18 +59,17 @@ export function Header({ session, notice }: { session: CaptureSession; notice: s
 
 /** What was run, and what must be known before its numbers are believed. */
 function Facts({ capture }: { capture: Capture }) {
-  const { model, device, status, layersDone } = capture.manifest;
+  const { model, device, status } = capture.manifest;
   const tokens = capture.totalTokens;
   const untrained = model.trainedContext !== null && tokens > model.trainedContext;
+  const facts = `${capital(model.family)} ${model.layers}L ${model.heads}H${model.kvHeads === model.heads ? "" : `/${model.kvHeads}`} · ${count(tokens)} tok · ${device.kind}`;
   return (
     <>
-      <span className="facts num" title={deviceFacts(device)}>
-        {capital(model.family)} {model.layers}L {model.heads}H{model.kvHeads === model.heads ? "" : `/${model.kvHeads}`} · {count(tokens)} tok · {device.kind}
-      </span>
+      <span className="facts num" title={`${facts}\n${deviceFacts(device)}`}>{facts}</span>
       {model.demo && <span className="tag" title="A small model trained for this project; no claim about real models rests on it.">demo model</span>}
       {status !== "complete" && (
         <span className="tag warn" title={partFacts(capture.manifest)}>
-          {status === "running" ? "unfinished" : "partial"} {layersDone.prefill}/{model.layers}
+          {partLabel(capture.manifest)}
         </span>
       )}
       {untrained && <span className="tag warn" title={`${count(tokens)} tokens; the model card states ${count(model.trainedContext ?? 0)}.`}>untrained length</span>}

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import type { Manifest } from "../../../data/format/manifest.ts";
-import { deviceFacts, partFacts } from "../../../app/views/shell/capture-facts.ts";
+import { deviceFacts, partFacts, partLabel } from "../../../app/views/shell/capture-facts.ts";
 
 const H200: Manifest["device"] = {
   kind: "cuda", name: "NVIDIA H200", threads: 16, blas: "cuBLAS 13.1", driver: "CUDA driver 13.0, runtime 13.1", compute: "bf16", weights: "streamed", peakBytes: 41_520_000_000,
@@ -31,5 +31,6 @@ describe("what a capture that is not complete holds", () => {
   test("decoded rows are counted where tokens were decoded", () => {
     expect(partFacts(manifest("partial", 0))).toBe("The run was stopped before its end. Layers finished: 4 of 4. What is missing is hatched.");
     expect(partFacts(manifest("running", 6))).toBe("The run goes on or was killed. Layers finished: 4 of 4, of decoded rows 2 of 4. What is missing is hatched.");
+    expect([partLabel(manifest("partial", 0)), partLabel(manifest("running", 6))]).toEqual(["partial 4/4", "unfinished decode 2/4"]);
   });
 });
