@@ -7,7 +7,7 @@ export interface Columns {
   count: number;
   /** Part and point of it; -1: none. */
   part: Int16Array; point: Int32Array;
-  total: Float64Array; least: Float64Array; reserved: Float64Array; host: Float64Array;
+  total: Float64Array; reserved: Float64Array; host: Float64Array;
   /** Bytes copied within the column. */
   toHost: Float64Array; toDevice: Float64Array;
 }
@@ -15,7 +15,7 @@ export interface Columns {
 export function columnsOf({ spans, parts, events }: TimelineAnswer, places: readonly PhasePlace[], sight: { begin: number; end: number }, count: number): Columns {
   const filled = (): Float64Array => new Float64Array(count).fill(Number.NaN);
   const columns: Columns = {
-    count, part: new Int16Array(count).fill(-1), point: new Int32Array(count).fill(-1), total: filled(), least: filled(), reserved: filled(), host: filled(), toHost: new Float64Array(count), toDevice: new Float64Array(count),
+    count, part: new Int16Array(count).fill(-1), point: new Int32Array(count).fill(-1), total: filled(), reserved: filled(), host: filled(), toHost: new Float64Array(count), toDevice: new Float64Array(count),
   };
   const pixel = (event: number): number => ((shareOfEvent(spans, places, event) - sight.begin) / (sight.end - sight.begin)) * count;
   for (const [index, part] of parts.entries()) {
@@ -40,13 +40,11 @@ function put(columns: Columns, x: number, index: number, part: MemoryTimeline, i
     columns.part[x] = index;
     columns.point[x] = i;
   }
-  columns.least[x] = least(columns.least[x] as number, part.least[i] as number);
   columns.reserved[x] = most(columns.reserved[x] as number, part.mostReserved[i] as number);
   columns.host[x] = most(columns.host[x] as number, part.host[i] as number);
 }
 
 const most = (a: number, b: number): number => (a >= b ? a : b);
-const least = (a: number, b: number): number => (a <= b ? a : b);
 
 /** What happens at the event that a point shows. */
 export interface Moment {

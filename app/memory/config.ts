@@ -24,14 +24,11 @@ function kvFormat(type: MemoryKvFormat["type"]): MemoryKvFormat {
   return { type, keys: { per: type === "model" ? "token" : "channel", group, bytes: 2, zeroPoint: true }, values: { per: "token", group, bytes: 2, zeroPoint: true } };
 }
 
-/** Hopper's cuBLAS keeps a larger workspace than those before it. */
-const WORKSPACE = { before: 8_519_680, hopper: 33_554_432 };
-
 export function configOf(memory: ViewState["memory"], model: MemoryShape, scheme: string, device: MemoryDevice): MemoryConfig {
   return {
     implementation: memory.by, model, dtype: "bf16", kv: kvFormat(memory.kv), promptTokens: memory.tokens, decodeSteps: memory.generated - 1,
     scheme: schemeForEngine(readScheme(scheme) ?? STANDARD), retention: null, evictionBytes: 0, policy: { call: 0, callPerToken: 0, resident: 0, residentPerToken: 0 },
-    workspaceBytes: /H[12]00/.test(device.name) ? WORKSPACE.hopper : WORKSPACE.before,
+    workspaceBytes: device.workspaceBytes,
   };
 }
 

@@ -1,4 +1,4 @@
-import { HARDWARE } from "../../data/hardware.ts";
+import { HARDWARE, productWorkspace, tensorBudget } from "../../data/hardware.ts";
 
 export const GIB = 2 ** 30, MIB = 2 ** 20;
 
@@ -8,20 +8,16 @@ export interface MemoryDevice {
   budgetBytes: number;
   /** Where the budget is from. */
   note: string;
+  /** Of the matrix library. */
+  workspaceBytes: number;
   /** Peaks for modelled times; 0 where not known. */
   flops: number; bytesPerSecond: number; linkBytesPerSecond: number;
 }
 
-/** What CUDA, its libraries and the framework's kernels take before any tensor: from MOM's A100, whose 79.35 GiB left 78.7. */
-export const CONTEXT_BYTES = 0.65 * GIB;
-
-export const MEMORY_DEVICES: readonly MemoryDevice[] = HARDWARE.flatMap(({ names, visibleGiB, memoryGB, bandwidthGBs, halfTflops, hostLinkGBs, hostLinkMeasuredGBs }) => {
-  const name = names[0] ?? "";
-  if (visibleGiB === null && memoryGB === null) return [];
-  const bytes = visibleGiB === null ? (memoryGB as NonNullable<typeof memoryGB>).value * 1e9 : visibleGiB.value * GIB;
-  const from = visibleGiB === null ? "nominal size" : "what PyTorch sees";
-  return [{
-    id: name.toLowerCase().replaceAll(/[^a-z0-9]+/g, "-").slice(0, 40), name, budgetBytes: Math.floor(bytes - CONTEXT_BYTES), note: `${from} less 0.65 GiB of CUDA context`,
+export const MEMORY_DEVICES: readonly MemoryDevice[] = HARDWARE.flatMap((row) => {
+  const { names, bandwidthGBs, halfTflops, hostLinkGBs, hostLinkMeasuredGBs } = row, name = names[0] ?? "", budget = tensorBudget(row);
+  return budget === null ? [] : [{
+    id: name.toLowerCase().replaceAll(/[^a-z0-9]+/g, "-").slice(0, 40), name, budgetBytes: budget.bytes, note: budget.from, workspaceBytes: productWorkspace(row),
     flops: (halfTflops?.value ?? 0) * 1e12, bytesPerSecond: (bandwidthGBs?.value ?? 0) * 1e9, linkBytesPerSecond: (hostLinkMeasuredGBs?.value ?? hostLinkGBs?.value ?? 0) * 1e9,
   }];
 });

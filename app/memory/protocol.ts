@@ -1,5 +1,5 @@
 import type {
-  ContextBand, ContextSearch, MemoryAllocator, MemoryBlocks, MemoryCatalogue, MemoryConfig, MemoryDevice, MemoryPeak, MemoryPhase, MemoryRequest, MemoryTimeline, MemoryTimes,
+  ContextBand, ContextSearch, MemoryAllocator, MemoryBlocks, MemoryCatalogue, MemoryConfig, MemoryDevice, MemoryPeak, MemoryPhase, MemoryTimeline, MemoryTimes,
 } from "../../native/engine.ts";
 import type { PhaseSpan } from "./axis.ts";
 
@@ -26,15 +26,13 @@ export interface TimelineAnswer extends Pick<MemoryTimeline, "events" | "calls" 
   /** Ascending, together all that is in sight. */
   parts: MemoryTimeline[];
 }
-export interface ReplayRequest { config: MemoryConfig; allocator: MemoryAllocator }
-export interface BlocksRequest extends ReplayRequest { event: number }
+export interface BlocksRequest { config: MemoryConfig; allocator: MemoryAllocator; event: number }
 export interface BandRequest { config: MemoryConfig; search: ContextSearch }
 
 export interface MemoryApi {
   catalogue(args: Record<string, never>): MemoryCatalogue;
   outlook(args: OutlookRequest): Outlook;
   timeline(args: TimelineRequest): TimelineAnswer;
-  replay(args: ReplayRequest): MemoryRequest;
   blocks(args: BlocksRequest): MemoryBlocks;
   band(args: BandRequest): ContextBand;
 }

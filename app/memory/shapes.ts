@@ -1,17 +1,7 @@
 import type { Manifest } from "../../data/format/manifest.ts";
+import type { KnownShape } from "../../data/model-shapes.ts";
 import type { MemoryShape } from "../../native/engine.ts";
 import { count } from "../lib/format.ts";
-
-export interface KnownModel { id: string; name: string; shape: MemoryShape; trained: number | null }
-
-/** From each model's config.json. */
-export const MODELS: readonly KnownModel[] = [
-  { id: "llama-3-8b", name: "Llama-3-8B class", trained: 131_072, shape: { layers: 32, heads: 32, kvHeads: 8, headDim: 128, hiddenSize: 4096, feedForwardSize: 14_336, vocabSize: 128_256, tiedEmbeddings: false, qkvBias: false, family: "llama" } },
-  { id: "llama-3-2-1b", name: "Llama-3.2-1B", trained: 131_072, shape: { layers: 16, heads: 32, kvHeads: 8, headDim: 64, hiddenSize: 2048, feedForwardSize: 8192, vocabSize: 128_256, tiedEmbeddings: true, qkvBias: false, family: "llama" } },
-  { id: "llama-3-2-3b", name: "Llama-3.2-3B", trained: 131_072, shape: { layers: 28, heads: 24, kvHeads: 8, headDim: 128, hiddenSize: 3072, feedForwardSize: 8192, vocabSize: 128_256, tiedEmbeddings: true, qkvBias: false, family: "llama" } },
-  { id: "qwen2-5-7b", name: "Qwen2.5-7B", trained: 131_072, shape: { layers: 28, heads: 28, kvHeads: 4, headDim: 128, hiddenSize: 3584, feedForwardSize: 18_944, vocabSize: 152_064, tiedEmbeddings: false, qkvBias: true, family: "qwen2" } },
-  { id: "mistral-7b", name: "Mistral-7B-v0.3", trained: 32_768, shape: { layers: 32, heads: 32, kvHeads: 8, headDim: 128, hiddenSize: 4096, feedForwardSize: 14_336, vocabSize: 32_768, tiedEmbeddings: false, qkvBias: false, family: "mistral" } },
-];
 
 export const CAPTURE_MODEL = "capture";
 
@@ -19,7 +9,7 @@ export const CAPTURE_MODEL = "capture";
  * The open capture's model. A manifest holds no feed-forward width; it follows from the number of parameters. Null where
  * that leaves none or more than one answer.
  */
-export function modelOfCapture({ model }: Pick<Manifest, "model">): KnownModel | null {
+export function modelOfCapture({ model }: Pick<Manifest, "model">): KnownShape | null {
   const { layers, heads, kvHeads, headDim, hiddenSize, vocabSize, parameters } = model;
   const q = heads * headDim, kv = kvHeads * headDim;
   const family = (["llama", "qwen2", "mistral"] as const).find((name) => model.family.toLowerCase().startsWith(name)) ?? "other";
@@ -30,7 +20,7 @@ export function modelOfCapture({ model }: Pick<Manifest, "model">): KnownModel |
   }));
   // Tied or not can both leave a whole number; widths are multiples of 64 wherever matrices are large.
   const even = answers.filter(({ feedForwardSize }) => feedForwardSize % 64 === 0), [shape] = answers.length === 1 ? answers : even.length === 1 ? even : [];
-  return shape === undefined ? null : { id: CAPTURE_MODEL, name: `${model.name} (this capture)`, trained: model.trainedContext, shape };
+  return shape === undefined ? null : { id: CAPTURE_MODEL, name: `${model.name} (this capture)`, shape };
 }
 
 export const shapeText = ({ layers, hiddenSize, heads, kvHeads, headDim, feedForwardSize, vocabSize, tiedEmbeddings }: MemoryShape): string =>

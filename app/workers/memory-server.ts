@@ -8,7 +8,6 @@ export function answerMemory(engine: MemoryEngine, { method, args }: Pick<Memory
     case "catalogue": return engine.describeMemory();
     case "outlook": return outlook(engine, args as OutlookRequest);
     case "timeline": return timeline(engine, args as TimelineRequest);
-    case "replay": { const { config, allocator } = args as Parameters<MemoryApi["replay"]>[0]; return engine.memoryRequest(config, allocator); }
     case "blocks": { const { config, allocator, event } = args as Parameters<MemoryApi["blocks"]>[0]; return engine.memoryBlocks(config, allocator, event); }
     case "band": { const { config, search } = args as Parameters<MemoryApi["band"]>[0]; return engine.maxContext(config, search); }
   }

@@ -5,7 +5,7 @@ import { bytesText } from "../../app/memory/text.ts";
 import { loadWasmEngine } from "../../native/bind/wasm/loader.ts";
 import { configOf } from "../../app/memory/config.ts";
 import { DEFAULT_DEVICE } from "../../app/memory/devices.ts";
-import { MODELS } from "../../app/memory/shapes.ts";
+import { KNOWN_SHAPES } from "../../data/model-shapes.ts";
 import { settled, startViewer, type Viewer, withPage } from "./browser.ts";
 
 let viewer: Viewer;
@@ -21,7 +21,7 @@ async function open(at: string, look: (page: Page) => Promise<void>): Promise<vo
   });
 }
 
-const model = MODELS[0]!.shape;
+const model = KNOWN_SHAPES[0]!.shape;
 const REQUEST = (scheme: string, tokens: number): string => `#v=1&page=memory&memory=llama-3-8b,hf-eager-fa2,${scheme},${tokens},2,model&memoryPinned=-`;
 const peakOf = async (scheme: string, tokens: number): Promise<string> => {
   const engine = await loadWasmEngine(readFileSync(new URL("../../build/wasm/attnscope.wasm", import.meta.url)));

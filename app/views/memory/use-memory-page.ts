@@ -1,4 +1,5 @@
 import { useMemo } from "react";
+import { KNOWN_SHAPES, type KnownShape } from "../../../data/model-shapes.ts";
 import type { ContextBand, MemoryAllocator, MemoryCatalogue, MemoryConfig } from "../../../native/engine.ts";
 import { useActionContext } from "../../actions/context.ts";
 import { useAsync } from "../../lib/use-async.ts";
@@ -8,7 +9,7 @@ import { allocatorOf, configOf, peaksOf, phasesOf, searchOf } from "../../memory
 import { deviceById, type MemoryDevice } from "../../memory/devices.ts";
 import type { Outlook, TimelineAnswer } from "../../memory/protocol.ts";
 import { pinnedSchemes, SCHEMES } from "../../memory/scheme.ts";
-import { MODELS, modelOfCapture, type KnownModel } from "../../memory/shapes.ts";
+import { modelOfCapture } from "../../memory/shapes.ts";
 import { useLatest, type Latest } from "../../policies/use-latest.ts";
 import { useView } from "../../state/store.ts";
 import type { ViewState } from "../../state/view-state.ts";
@@ -21,7 +22,7 @@ const PIXELS = 1600;
 /** Everything the page shows of one request. */
 export interface MemoryPage {
   catalogue: MemoryCatalogue;
-  models: readonly KnownModel[]; model: KnownModel;
+  models: readonly KnownShape[]; model: KnownShape;
   memory: ViewState["memory"]; device: MemoryDevice; allocator: MemoryAllocator;
   config: MemoryConfig;
   /** Schemes it is compared with, and all that have a bar of their longest context. */
@@ -45,9 +46,9 @@ export function useMemoryPage(catalogue: MemoryCatalogue): MemoryPage {
   const memory = useView((view) => view.memory), fit = useView((view) => view.memoryFit), pinnedText = useView((view) => view.memoryPinned), window = useView((view) => view.memoryWindow);
   const models = useMemo(() => {
     const own = capture === null ? null : modelOfCapture(capture.manifest);
-    return own === null ? MODELS : [...MODELS, own];
+    return own === null ? KNOWN_SHAPES : [...KNOWN_SHAPES, own];
   }, [capture]);
-  const model = models.find(({ id }) => id === memory.model) ?? models[0] as KnownModel;
+  const model = models.find(({ id }) => id === memory.model) ?? models[0] as KnownShape;
   const device = deviceById(fit.device), allocator = useMemo(() => allocatorOf(fit), [fit]);
   const pinned = useMemo(() => pinnedSchemes(pinnedText).filter((scheme) => scheme !== memory.scheme), [pinnedText, memory.scheme]);
   const schemes = useMemo(() => [...new Set([memory.scheme, ...pinned, ...SCHEMES.map(({ text }) => text)])], [memory.scheme, pinned]);
