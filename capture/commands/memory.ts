@@ -85,6 +85,6 @@ async function memory(flags: MemoryFlags): Promise<void> {
   printLine(`${target.name ?? "any device"}, ${target.budgetBytes === 0 ? "memory without end" : `${formatGib(target.budgetBytes)} GiB (${target.budgetFrom})`}${flags.expandable ? ", expandable segments" : ""}\n`);
   printLine(`${compareTable(outlooks, catalogue)}\n`);
   for (const outlook of outlooks) printLine(peakLines(outlook));
-  if (target.peaks !== null) printLine(`\nTimes are modelled: ${catalogue.rates}.`);
+  if (outlooks.some(({ times }) => times !== null)) printLine(`\nTimes are modelled: ${catalogue.rates}.`);
   if (rows !== null) printLine(`\n${formatCount(rows)} events, modelled, in ${file}`);
 }

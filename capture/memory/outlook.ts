@@ -12,8 +12,9 @@ const CONFIRM = 8;
 
 export function outlookOf(engine: CoreEngine, { name, scheme }: NamedScheme, base: Omit<MemoryConfig, "scheme">, target: MemoryTarget, { expandable, grid }: OutlookOptions): SchemeOutlook {
   const config: MemoryConfig = { ...base, scheme }, allocator = { budgetBytes: target.budgetBytes, expandable };
+  const timed = engine.describeMemory().implementations.some(({ id, times }) => times && id === base.implementation);
   return {
-    name, config, peak: engine.memoryPeak(config), request: engine.memoryRequest(config, allocator), times: target.peaks === null ? null : engine.memoryTimes(config, target.peaks),
+    name, config, peak: engine.memoryPeak(config), request: engine.memoryRequest(config, allocator), times: target.peaks === null || !timed ? null : engine.memoryTimes(config, target.peaks),
     band: grid === null || target.budgetBytes === 0 ? null : engine.maxContext(config, { ...allocator, grid, confirm: CONFIRM }),
   };
 }

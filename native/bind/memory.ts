@@ -195,10 +195,10 @@ const every = (rows: Float64Array, width: number, first: number): Float64Array =
 
 /** Lines of what and fields, apart by tabs. */
 function catalogueOf({ columns, text }: MemoryAnswer): MemoryCatalogue {
-  const lines = text.split("\n").map((line) => line.split("\t") as [string, string, string, string]);
-  const of = (what: string): [string, string, string][] => lines.filter(([kind]) => kind === what).map(([, ...fields]) => fields);
+  const lines = text.split("\n").map((line) => line.split("\t"));
+  const of = (what: string): [string, string, string, string][] => lines.filter(([kind]) => kind === what).map(([, ...fields]) => fields as [string, string, string, string]);
   const names: MemoryCatalogue = {
-    implementations: of("implementation").map(([id, doc, closed]) => ({ id, doc, closedForm: closed === "1" })), schemes: [],
+    implementations: of("implementation").map(([id, doc, closed, times]) => ({ id, doc, closedForm: closed === "1", times: times === "1" })), schemes: [],
     categories: of("category").map(([name]) => name as MemoryCategory), phases: of("phase").map(([name]) => name as MemoryPhase), ops: of("op").map(([name]) => name), kinds: of("kind").map(([name]) => name),
     rates: of("rates")[0]![0],
   };

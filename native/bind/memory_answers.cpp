@@ -74,7 +74,7 @@ Answer describe() {
   Answer out;
   std::vector<double> schemes;
   const auto line = [&](const char* what, const std::string& rest) { out.text += std::string(out.text.empty() ? "" : "\n") + what + "\t" + rest; };
-  for (const Implementation& each : implementations()) line("implementation", std::string(each.id) + "\t" + each.doc + "\t" + (each.closed_form != nullptr ? "1" : "0"));
+  for (const Implementation& each : implementations()) line("implementation", std::string(each.id) + "\t" + each.doc + "\t" + (each.closed_form != nullptr ? "1" : "0") + "\t" + (each.published_rates ? "1" : "0"));
   for (const NamedScheme& each : memory::schemes()) {
     line("scheme", std::string(each.id) + "\t" + each.doc);
     const auto numbers = memory_numbers::of(each.scheme);
@@ -151,6 +151,8 @@ Result<Answer> request_of(const Request& request, Options& options) {
 }
 
 Result<Answer> times_of(const Request& request, Options& options) {
+  if (!request.implementation->published_rates)
+    return Error{"E_MEMORY_IMPLEMENTATION", std::string("no times are modelled of ") + request.implementation->id + "; the rates that are known are those of transformers"};
   DevicePeaks device;
   device.flops = options.rate("the rate of operations", 1), device.bytes = options.rate("the memory's rate", 1);
   device.link.to_host = options.rate("the link's rate to the host", 0), device.link.to_device = options.rate("the link's rate to the device", 0);

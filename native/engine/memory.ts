@@ -11,7 +11,7 @@ export interface MemoryEngine {
   memoryPeak(config: MemoryConfig): MemoryPeak;
   /** One pass over the request through the allocator: peaks by phase, reserved memory, host memory, transfers, out of memory. */
   memoryRequest(config: MemoryConfig, allocator: MemoryAllocator): MemoryRequest;
-  /** Modelled times on a device. */
+  /** Modelled times on a device. E_MEMORY_IMPLEMENTATION for one whose rates are not known. */
   memoryTimes(config: MemoryConfig, device: MemoryDevice): MemoryTimes;
   /** The request as points over event index. Ends where the allocator finds no room. */
   memoryTimeline(config: MemoryConfig, options: MemoryTimelineOptions): MemoryTimeline;
@@ -31,8 +31,8 @@ export type MemoryPhase = "load" | "prefill" | "reload" | "decode";
 export type MemoryBreakdown = Record<MemoryCategory, number>;
 
 export interface MemoryCatalogue {
-  /** closedForm: peaks without running the script. */
-  implementations: { id: string; doc: string; closedForm: boolean }[];
+  /** closedForm: peaks without running the script. times: whether memoryTimes knows rates of it. */
+  implementations: { id: string; doc: string; closedForm: boolean; times: boolean }[];
   /** As published. */
   schemes: { id: string; doc: string; scheme: MemoryScheme }[];
   /** In code order; bottom-up in a stack. */

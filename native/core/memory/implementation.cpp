@@ -10,10 +10,10 @@ namespace {
 
 constexpr Implementation all[] = {
     {"hf-eager-fa2", "transformers 4.45 to 4.50, eager, FlashAttention-2: the stack that MOM measured.",
-     [](const Config& c, Recorder& r) { hf_script(c, HfAttention::fa2, r); }, [](const Config& c) { return hf_closed_form(c, HfAttention::fa2); }},
+     [](const Config& c, Recorder& r) { hf_script(c, HfAttention::fa2, r); }, [](const Config& c) { return hf_closed_form(c, HfAttention::fa2); }, true},
     {"hf-sdpa",
      "transformers 4.45 to 4.50, eager, scaled_dot_product_attention: keys and values are repeated for every query head, calls after the first make a mask.",
-     [](const Config& c, Recorder& r) { hf_script(c, HfAttention::sdpa, r); }, [](const Config& c) { return hf_closed_form(c, HfAttention::sdpa); }},
+     [](const Config& c, Recorder& r) { hf_script(c, HfAttention::sdpa, r); }, [](const Config& c) { return hf_closed_form(c, HfAttention::sdpa); }, true},
 };
 
 constexpr const char* stages[] = {"load",   "mask", "rotary",     "norm", "rope",       "append",  "attention",

@@ -16,6 +16,8 @@ struct Implementation {
   void (*script)(const Config& config, Recorder& recorder) = nullptr;
   /// The script's largest sum of bytes, to the byte, without running it; null: run it.
   ClosedForm (*closed_form)(const Config& config) = nullptr;
+  /// Whether the rates of published_rates.h are its own; no times are modelled of others.
+  bool published_rates = false;
 };
 
 /// hf-eager-fa2 and hf-sdpa: transformers 4.45 to 4.50 without compilation, as MOM and HeadInfer ran it.

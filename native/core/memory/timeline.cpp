@@ -77,12 +77,8 @@ void Timeline::halve() {
 
 bool AllocatorState::on(const Event& e) {
   if (events_ > last_ || !allocator_.on(e)) return false;
-  if (e.kind == Kind::alloc) {
-    if (e.block >= made_.size()) made_.resize(std::max<std::size_t>(64, 2 * std::size_t{e.block}));
-    made_[e.block] = e;
-  } else if (e.kind == Kind::free && e.block < made_.size()) {
-    made_[e.block].bytes = 0;
-  }
+  if (e.kind == Kind::alloc) made_.emplace(e.block, e);
+  else if (e.kind == Kind::free) made_.erase(e.block);
   return ++events_ <= last_;
 }
 

@@ -1,5 +1,6 @@
 // A request over event index, in as many points as a screen has columns: what a stacked area is drawn from.
 #pragma once
+#include <unordered_map>
 #include <vector>
 
 #include "core/memory/caching_allocator.h"
@@ -63,12 +64,15 @@ class AllocatorState final : public EventSink {
   std::uint64_t events() const { return events_; }
   const CachingAllocator& allocator() const { return allocator_; }
   /// Null for a block that is free or was never there.
-  const Event* made_by(std::uint32_t block) const { return block < made_.size() && made_[block].bytes > 0 ? &made_[block] : nullptr; }
+  const Event* made_by(std::uint32_t block) const {
+    const auto found = made_.find(block);
+    return found == made_.end() ? nullptr : &found->second;
+  }
 
  private:
   CachingAllocator allocator_;
   std::uint64_t last_, events_ = 0;
-  std::vector<Event> made_;                        // by block
+  std::unordered_map<std::uint32_t, Event> made_;  // of blocks that are held
 };
 
 }  // namespace attnscope::memory
