@@ -17,7 +17,7 @@ export interface MemoryEngine {
   memoryTimeline(config: MemoryConfig, options: MemoryTimelineOptions): MemoryTimeline;
   /** The allocator's segments and blocks once events [0, event] have happened. */
   memoryBlocks(config: MemoryConfig, allocator: MemoryAllocator, event: number): MemoryBlocks;
-  /** Longest contexts that fit, by replays: tenths of a second to seconds. promptTokens of `config` gives way to the lengths tried. */
+  /** Longest contexts that fit, by replays: a second, or a minute where heads are offloaded one by one. promptTokens of `config` gives way to the lengths tried. */
   maxContext(config: MemoryConfig, search: ContextSearch): ContextBand;
   /** The longest on the grid whose bytes fit wherever they lie: microseconds, no allocator can pass it. */
   maxContextByBytes(config: MemoryConfig, search: ContextSearch): number;
