@@ -50,15 +50,17 @@ export async function compiler() {
 
 export const seconds = (since) => `${((performance.now() - since) / 1000).toFixed(1)} s`;
 
+/** Output of a command that has to succeed. */
+async function must(command, args) {
+  const { code, output } = await run(command, args, { quiet: true });
+  if (code === 0) return output;
+  process.stderr.write(output);
+  process.exit(1);
+}
+
 /** Builds a plain executable of the engine and writes what it prints to a file under the root. */
 export async function writeOutput(target, relative) {
   const build = path.join(root, "build/native");
-  const must = async (command, args) => {
-    const { code, output } = await run(command, args, { quiet: true });
-    if (code === 0) return output;
-    process.stderr.write(output);
-    process.exit(1);
-  };
   await must("cmake", ["-S", path.join(root, "native"), "-B", build, "-DATTNSCOPE_TESTS=ON"]);
   await must("cmake", ["--build", build, "--target", target, "-j", "2"]);
   const text = await must(path.join(build, target), []);

@@ -10,7 +10,7 @@ export interface Failure {
 
 /** Codes that no input of the user's can cause. */
 const OURS = new Set(["E_INTERNAL", "E_ENGINE", "E_ENGINE_CRASHED", "E_PLAN_INVALID", "E_WRITER_BATCH", "E_BATCH_TOO_LARGE",
-  "E_POLICY_EVICT", "E_REPLAY_ORDER", "E_REPLAY_BUSY", "E_REPLAY_FREED", "E_REPLAY_ROW", "E_REPLAY_SHAPE", "E_REPLAY_DATA", "E_SWEEP_POINT", "E_KERNEL_MISSING"]);
+  "E_POLICY_EVICT", "E_REPLAY_ORDER", "E_REPLAY_BUSY", "E_REPLAY_FREED", "E_REPLAY_ROW", "E_REPLAY_SHAPE", "E_REPLAY_DATA", "E_SWEEP_POINT"]);
 
 /** NativeError lives in native/engine.ts and comes from two builds, so it is told by its shape and not by its class. */
 function hasCode(error: unknown): error is Error & { code: string } {

@@ -11,6 +11,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <thread>
 
 #include "host/capture_bundle.h"
@@ -20,6 +21,7 @@
 #include "host/machine.h"
 #include "host/plan_file.h"
 #include "host/replace_file.h"
+#include "host/weights.h"
 #include "tools/run/progress_line.h"
 
 namespace {
@@ -35,7 +37,7 @@ constexpr const char* usage =
     "  --discard               instead of --out: computes everything and writes nothing, to measure the run alone\n"
     "  --device NAME           cpu, cuda or cuda:i (the plan's)\n"
     "  --weights MODE          auto, resident or streamed (the plan's)\n"
-    "  --device-memory BYTES   most device memory, 0 for all there is (the plan's)\n"
+    "  --device-memory BYTES   most device memory, such as 40G, 0 for all there is (the plan's)\n"
     "  --threads N             CPU threads, 0 for all (the plan's)\n"
     "  --summary FILE          seconds by phase and peak memory, as JSON\n"
     "  --quiet                 no progress\n";
@@ -71,19 +73,35 @@ bool parse(const std::string& word, std::optional<T>& number) {
   return error == std::errc() && stop == word.data() + word.size();
 }
 
+/// "80000000000" or "40G": K, M, G and T are powers of 1,024, as on the command line of attnscope.
+bool parse_bytes(std::string word, std::optional<std::uint64_t>& bytes) {
+  constexpr std::string_view units = "KMGTkmgt";
+  std::uint64_t unit = 1;
+  if (const std::size_t at = word.empty() ? units.npos : units.find(word.back()); at != units.npos) {
+    unit <<= 10 * (at % 4 + 1);
+    word.pop_back();
+  }
+  if (!parse(word, bytes) || *bytes > ~std::uint64_t{0} / unit) return false;
+  bytes = *bytes * unit;
+  return true;
+}
+
 Status set_option(Command& command, const std::string& name, const std::string& value) {
   const auto refuse = [&](const char* wanted) { return failure("E_RUN_OPTION", name, " is ", value, "; wanted ", wanted, "."); };
   if (name == "--plan") command.plan = value;
   else if (name == "--out") command.out = value;
   else if (name == "--summary") command.summary = value;
-  else if (name == "--device") command.device = value;
+  else if (name == "--device") {
+    if (value != "cpu" && !cuda_index(value)) return refuse("cpu, cuda or cuda:<index>");
+    command.device = value;
+  }
   else if (name == "--weights") {
     if (value == "auto") command.weights = DevicePlan::Weights::automatic;
     else if (value == "resident") command.weights = DevicePlan::Weights::resident;
     else if (value == "streamed") command.weights = DevicePlan::Weights::streamed;
     else return refuse("auto, resident or streamed");
   } else if (name == "--device-memory") {
-    if (!parse(value, command.memory)) return refuse("a number of bytes");
+    if (!parse_bytes(value, command.memory)) return refuse("a number of bytes, such as 40G");
   } else if (name == "--threads") {
     if (!parse(value, command.threads) || *command.threads > 1024) return refuse("a number from 0 to 1024");
   } else {
@@ -154,12 +172,21 @@ void print_summary(const CaptureSummary& summary, const BundleDevice& device, do
   std::printf("\n%s%s\n", command.discard ? "nothing was written" : "bundle in ", command.out.c_str());
 }
 
+/// Whether a bundle holds a finished layer.
+bool has_layers(const std::string& bundle) {
+  std::error_code error;
+  return std::filesystem::exists(std::filesystem::path(bundle) / "prefill-0000.json", error);
+}
+
 int run(const Command& command) {
   auto file = read_plan_file(command.plan);
   if (!file) return report(file.error());
   Plan& plan = file.value().plan;
   override_plan(plan, command);
   if (const Status valid = validate(plan); !valid) return report(valid.error());
+
+  // Before a folder is made: a path that is wrong costs nothing then.
+  if (const auto weights = Weights::open(plan); !weights) return report(weights.error());
 
   std::unique_ptr<KernelDevice> gpu;
   if (plan.device.name != "cpu") {
@@ -188,7 +215,7 @@ int run(const Command& command) {
     line.end();
     if (bundle) {
       const Status kept = bundle->finish(outcome.error());
-      if (kept) std::fprintf(stderr, "layers finished before that are in %s\n", command.out.c_str());
+      if (kept && has_layers(command.out)) std::fprintf(stderr, "layers finished before that are in %s\n", command.out.c_str());
     }
     return report(outcome.error());
   }
@@ -207,7 +234,7 @@ int run(const Command& command) {
 }  // namespace
 
 int main(int count, char** words) {
-  if (count == 2 && std::string(words[1]) == "--help") return std::printf("%s", usage), 0;
+  if (count == 2 && (std::string(words[1]) == "--help" || std::string(words[1]) == "-h")) return std::printf("%s", usage), 0;
   const auto command = read_command(count, words);
   return command ? run(command.value()) : report(command.error());
 }
