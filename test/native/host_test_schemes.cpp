@@ -3,6 +3,7 @@
 #include <map>
 
 #include "host/policy_run.h"
+#include "late_device.h"
 #include "scheme_case.h"
 
 using namespace scheme_case;
@@ -131,4 +132,32 @@ TEST("the standard scheme beside the CPU runner, and retention policies in every
   const double dense = beside_runner(run(plan, scheme_of({}, DType::f32), "standard"), on_runner(plan, "dense", 0));
   CHECK(dense <= 2e-5);
   std::printf("     largest difference of a log-probability %.3g, without a policy %.3g\n", worst, dense);
+}
+
+TEST("no copy and no kernel comes too late or too early: a device whose copies, whose kernels, or both wait as long as they can") {
+  const Checkpoint checkpoint(even());
+  Plan plan = plan_of(checkpoint, 90, 4, DType::bf16);
+  int runs = 0;
+  for (const bool policy : {false, true})
+    for (const bool streamed : {false, true}) {
+      plan.device.weights = streamed ? DevicePlan::Weights::streamed : DevicePlan::Weights::resident;
+      for (const Switches& s : all_switches()) {
+        if (s.chunk == 16 || s.pieces > 0 || (policy && s.unit == kHead) || (streamed && s.chunk != 64)) continue;
+        SchemePlan scheme = scheme_of(s, DType::bf16);
+        if (policy) scheme.retention = choice("streaming-llm:sink=4,recent=30");
+        const SchemeResult expected = run(plan, scheme, name_of(s).c_str());
+        for (const int late : {1, 2, 3}) {
+          LateDevice device((late & 1) != 0, (late & 2) != 0);
+          Cancellation cancellation;
+          auto got = run_scheme(device, plan, scheme, cancellation);
+          CHECK(got.ok());
+          const bool same = got && same_bits(got.value().step_logits, expected.step_logits) && same_bits(got.value().last_logits, expected.last_logits) &&
+                            got.value().logits == expected.logits && got.value().peak.device == expected.peak.device;
+          CHECK(same);
+          if (!same) std::printf("  late %d, %s%s: %s\n", late, policy ? "policy, " : "", name_of(s).c_str(), got ? "other logits" : got.error().message.c_str());
+          ++runs;
+        }
+      }
+    }
+  std::printf("     %d runs\n", runs);
 }

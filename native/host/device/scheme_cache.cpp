@@ -334,8 +334,6 @@ Status SchemeCache::reload() {
     if (part == 0) {
       to.capacity = scheme_.retention ? scheme_cache::rounded(longest(layer) + 1) : plan_.total_tokens();
       ATTNSCOPE_TRY(memory_.allocate(to.memory, block_bytes(kv_heads, to.capacity), memory::Category::kv, "the KV cache"));
-      ATTNSCOPE_TRY(check(device_.record(place.used, Queue::compute)));  // whoever had the memory before
-      ATTNSCOPE_TRY(check(device_.wait(Queue::upload, place.used)));
     }
     std::byte* on_device = to.memory.at(block_bytes(heads, to.capacity) * part);
     if (file_ != nullptr) {
