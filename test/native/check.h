@@ -30,6 +30,14 @@ inline bool near(double got, double expected, double relative, double absolute) 
   return std::fabs(got - expected) <= absolute + relative * std::fabs(expected);
 }
 
+/// Infinite where the lengths differ.
+inline double largest_difference(const std::vector<float>& a, const std::vector<float>& b) {
+  if (a.size() != b.size()) return INFINITY;
+  double largest = 0;
+  for (std::size_t i = 0; i < a.size(); ++i) largest = std::fmax(largest, std::fabs(double(a[i]) - double(b[i])));
+  return largest;
+}
+
 }  // namespace check
 
 #define CHECK_JOIN2(a, b) a##b

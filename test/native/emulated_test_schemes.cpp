@@ -11,6 +11,7 @@
 #include "random_model.h"
 
 using namespace attnscope;
+using check::largest_difference;
 
 namespace {
 
@@ -21,12 +22,6 @@ SchemeResult run(KernelDevice& device, const Plan& plan, const SchemePlan& schem
   if (result) return result.take();
   std::printf("  %s: %s\n", result.error().code.c_str(), result.error().message.c_str());
   return {};
-}
-
-double largest_difference(const std::vector<float>& a, const std::vector<float>& b) {
-  double largest = a.size() == b.size() && !a.empty() ? 0 : INFINITY;
-  for (std::size_t i = 0; i < std::min(a.size(), b.size()); ++i) largest = std::max(largest, std::fabs(double(a[i]) - double(b[i])));
-  return largest;
 }
 
 }  // namespace
@@ -65,6 +60,7 @@ TEST("MOM and its kin: no copy comes too late, offloaded by layer and by head, t
     }
     plan.device.weights = DevicePlan::Weights::resident;
     const SchemeResult resident = run(*emulated, plan, scheme), there = run(*cpu, plan, scheme);
+    CHECK(!resident.last_logits.empty() && !resident.step_logits.empty());
     worst = std::max({worst, largest_difference(resident.last_logits, there.last_logits), largest_difference(resident.step_logits, there.step_logits)});
     for (const Offloaded& o : c.offloaded) {
       scheme.scheme.offload = {o.unit, o.reload};

@@ -9,6 +9,7 @@
 #include "policy_cases.h"
 
 using namespace attnscope;
+using check::largest_difference;
 using namespace policy_cases;
 using random_model::Checkpoint;
 
@@ -45,12 +46,6 @@ DeviceRunOptions computing_in(DType compute, std::uint32_t block_rows = 64) {
   options.compute = compute;
   options.block_rows = block_rows;
   return options;
-}
-
-double largest_difference(const std::vector<float>& a, const std::vector<float>& b) {
-  double largest = a.size() == b.size() ? 0 : INFINITY;
-  for (std::size_t i = 0; i < std::min(a.size(), b.size()); ++i) largest = std::max(largest, std::fabs(double(a[i]) - double(b[i])));
-  return largest;
 }
 
 bool same_spans(std::span<const KeySpan> a, std::span<const KeySpan> b) {

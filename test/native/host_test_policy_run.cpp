@@ -10,6 +10,7 @@
 #include "policy_cases.h"
 
 using namespace attnscope;
+using check::largest_difference;
 using namespace policy_cases;
 using random_model::Checkpoint;
 
@@ -106,12 +107,6 @@ Result<HeadTrace> replay_layer0(const PolicyRunPlan& plan, const Vectors& vector
 
 bool same_spans(std::span<const KeySpan> a, std::span<const KeySpan> b) {
   return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](KeySpan x, KeySpan y) { return x.begin == y.begin && x.end == y.end; });
-}
-
-double largest_difference(const std::vector<float>& a, const std::vector<float>& b) {
-  double largest = a.size() == b.size() ? 0 : INFINITY;
-  for (std::size_t i = 0; i < std::min(a.size(), b.size()); ++i) largest = std::max(largest, std::fabs(double(a[i]) - double(b[i])));
-  return largest;
 }
 
 }  // namespace

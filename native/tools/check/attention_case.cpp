@@ -43,18 +43,23 @@ PromptCase::PromptCase(Session& session, DType dtype, std::uint32_t dim, const P
       k_(session, dtype, shape.kv_heads, shape.first_query + shape.queries + shape.extra_keys, dim, shape.layout, 1),
       v_(session, dtype, shape.kv_heads, shape.first_query + shape.queries + shape.extra_keys, dim, shape.layout, 1) {}
 
-AttentionArgs PromptCase::args() const {
+AttentionArgs prompt_args(DType dtype, std::uint32_t dim, const PromptShape& shape, const HeadVectors& q, const HeadVectors& k) {
   AttentionArgs args;
-  args.dtype = dtype_;
-  args.heads = shape_.heads;
-  args.kv_heads = shape_.kv_heads;
-  args.head_dim = dim_;
-  args.queries = shape_.queries;
-  args.first_query = shape_.first_query;
-  args.keys = shape_.first_query + shape_.queries + shape_.extra_keys;
-  args.scale = 1 / std::sqrt(static_cast<float>(dim_));
-  args.q = q_.tensor();
-  args.k = k_.tensor();
+  args.dtype = dtype;
+  args.heads = shape.heads;
+  args.kv_heads = shape.kv_heads;
+  args.head_dim = dim;
+  args.queries = shape.queries;
+  args.first_query = shape.first_query;
+  args.keys = shape.first_query + shape.queries + shape.extra_keys;
+  args.scale = 1 / std::sqrt(static_cast<float>(dim));
+  args.q = q.tensor();
+  args.k = k.tensor();
+  return args;
+}
+
+AttentionArgs PromptCase::args() const {
+  AttentionArgs args = prompt_args(dtype_, dim_, shape_, q_, k_);
   args.v = v_.tensor();
   return args;
 }

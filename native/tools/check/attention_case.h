@@ -13,6 +13,8 @@ struct PromptShape {
 };
 
 std::string describe(const PromptShape& shape);
+/// Queries and keys of the shape; values, outputs and LSE are the caller's.
+AttentionArgs prompt_args(DType dtype, std::uint32_t dim, const PromptShape& shape, const HeadVectors& q, const HeadVectors& k);
 /// Head dimensions that kernels are written for, and some that they pad.
 std::vector<std::uint32_t> head_dims(const Session& session);
 /// `count` shapes of different lengths, groups and layouts; over all dtypes and head_dims they meet every length.

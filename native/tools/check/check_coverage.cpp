@@ -56,16 +56,7 @@ void check_case(Session& session, DType dtype, std::uint32_t dim, const PromptSh
   const HeadVectors q(session, dtype, shape.heads, shape.queries, dim, shape.layout, [&](auto, auto, auto) { return normal(session.random) + (in_tiles ? 2.0f : 0.0f); });
   const HeadVectors k = in_tiles ? keys_in_tiles(session, dtype, shape, keys, dim) : HeadVectors(session, dtype, shape.kv_heads, keys, dim, shape.layout, 1);
   CoverageArgs args;
-  args.attention.dtype = dtype;
-  args.attention.heads = shape.heads;
-  args.attention.kv_heads = shape.kv_heads;
-  args.attention.head_dim = dim;
-  args.attention.queries = shape.queries;
-  args.attention.first_query = shape.first_query;
-  args.attention.keys = keys;
-  args.attention.scale = 1 / std::sqrt(static_cast<float>(dim));
-  args.attention.q = q.tensor();
-  args.attention.k = k.tensor();
+  args.attention = prompt_args(dtype, dim, shape, q, k);
   args.cell = cell;
   args.cells = (keys + cell - 1) / cell;
 

@@ -13,6 +13,19 @@ enum class Result { fp32, added, rounded };
 /// Elements of a product that are compared at most.
 constexpr std::size_t compared = 20000;
 
+/// Without the workspace, whose size depends on the rest.
+MultiplyArgs product_args(DType dtype, const Product& shape, const DeviceValues& x, const DeviceValues& w, const DeviceValues& out) {
+  MultiplyArgs args;
+  args.dtype = dtype;
+  args.rows = shape.rows;
+  args.in = shape.in;
+  args.out_width = shape.out_width;
+  args.x = x.data();
+  args.w = w.data();
+  args.out = out.data();
+  return args;
+}
+
 void check_case(Session& session, DType dtype, Product shape, Result result, bool shifted) {
   const DType out_dtype = result == Result::rounded ? dtype : DType::f32;
   const std::size_t in = shape.in, width = shape.out_width, count = shape.rows * width;
@@ -20,16 +33,9 @@ void check_case(Session& session, DType dtype, Product shape, Result result, boo
   const auto random = [&](std::size_t) { return 2 * uniform(session); };
   const DeviceValues x(session, dtype, shape.rows * in, shift(), random), w(session, dtype, width * in, shift(), random);
   const DeviceValues out = result == Result::added ? DeviceValues(session, DType::f32, count, shift(), random) : DeviceValues(session, out_dtype, count, shift());
-  MultiplyArgs args;
-  args.dtype = dtype;
+  MultiplyArgs args = product_args(dtype, shape, x, w, out);
   args.out_dtype = out_dtype;
   args.add = result == Result::added;
-  args.rows = shape.rows;
-  args.in = shape.in;
-  args.out_width = shape.out_width;
-  args.x = x.data();
-  args.w = w.data();
-  args.out = out.data();
   const DeviceArray<std::byte> workspace(session, session.device.workspace_bytes(args));
   args.workspace = workspace.data();
   const Kind kind{"multiply", result == Result::fp32 ? "fp32" : result == Result::added ? "added" : "rounded", dtype};
@@ -67,14 +73,7 @@ void check_not_finite(Session& session, DType dtype) {
   const DeviceValues x(session, dtype, std::size_t{shape.rows} * shape.in, 0, [&](std::size_t i) { return i == at ? bad : uniform(session); });
   const DeviceValues w(session, dtype, std::size_t{shape.out_width} * shape.in, 0, [&](std::size_t) { return 0.5f + 0.25f * uniform(session); });
   const DeviceValues out(session, DType::f32, std::size_t{shape.rows} * shape.out_width, 0);
-  MultiplyArgs args;
-  args.dtype = dtype;
-  args.rows = shape.rows;
-  args.in = shape.in;
-  args.out_width = shape.out_width;
-  args.x = x.data();
-  args.w = w.data();
-  args.out = out.data();
+  MultiplyArgs args = product_args(dtype, shape, x, w, out);
   const DeviceArray<std::byte> workspace(session, session.device.workspace_bytes(args));
   args.workspace = workspace.data();
   const Kind kind{"multiply", "not finite", dtype};

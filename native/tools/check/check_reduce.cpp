@@ -27,16 +27,7 @@ void check_case(Session& session, DType dtype, std::uint32_t dim, const PromptSh
   const HeadVectors k(session, dtype, shape.kv_heads, keys, dim, shape.layout, 1);
   const std::size_t rows = std::size_t{shape.heads} * shape.queries, map_cells = std::size_t{cells} * cells;
   ReduceArgs args;
-  args.attention.dtype = dtype;
-  args.attention.heads = shape.heads;
-  args.attention.kv_heads = shape.kv_heads;
-  args.attention.head_dim = dim;
-  args.attention.queries = shape.queries;
-  args.attention.first_query = shape.first_query;
-  args.attention.keys = keys;
-  args.attention.scale = 1 / std::sqrt(static_cast<float>(dim));
-  args.attention.q = q.tensor();
-  args.attention.k = k.tensor();
+  args.attention = prompt_args(dtype, dim, shape, q, k);
   args.cell = cell;
   args.cells = cells;
   args.sink_tokens = 1 + session.below(5);
